@@ -1,0 +1,1 @@
+"""Exports of a reconstruction to other programs' formats."""

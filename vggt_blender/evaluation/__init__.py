@@ -1,0 +1,1 @@
+"""Comparison of a reconstruction with known cameras and depth."""

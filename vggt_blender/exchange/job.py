@@ -1,0 +1,113 @@
+"""What to reconstruct and how: the request that the command line, `serve` and the add-on all send.
+
+This module may import the standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from .messages import JobError
+
+SOURCE_KINDS = ("auto", "images", "sequence", "video")
+ENGINES = ("auto", "vggt", "colmap")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class FrameRange:
+    """A half-open choice of frames, ``START:STOP:STEP``; None means open.
+
+    Counts 0-based indices in the source, or the plate's own numbers for an image sequence.
+    """
+
+    start: int | None = None
+    stop: int | None = None
+    step: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> FrameRange:
+        """``"10:50:2"``, ``":50"``, ``"10:"``, ``"::5"``. Raises `JobError` for anything else."""
+        parts = text.split(":")
+        try:
+            if not 2 <= len(parts) <= 3:
+                raise ValueError
+            start, stop = (int(part) if part else None for part in parts[:2])
+            step = int(parts[2]) if len(parts) == 3 and parts[2] else 1
+            if step < 1:
+                raise ValueError
+        except ValueError:
+            raise JobError(
+                "usage", f"Frames are given as START:STOP:STEP, for example 0:100:2, not '{text}'."
+            ) from None
+        return cls(start, stop, step)
+
+    def __str__(self) -> str:
+        start, stop = ("" if bound is None else str(bound) for bound in (self.start, self.stop))
+        return f"{start}:{stop}:{self.step}"
+
+    def __contains__(self, number: int) -> bool:
+        if self.start is not None and number < self.start:
+            return False
+        if self.stop is not None and number >= self.stop:
+            return False
+        return (number - (self.start or 0)) % self.step == 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One reconstruction. Field names are the command line's options."""
+
+    inputs: tuple[str, ...]
+    output: str
+    id: str = "job"
+    kind: str = "auto"
+    engine: str = "auto"
+    model: str | None = None
+    device: str = "auto"
+    frames: FrameRange = field(default_factory=FrameRange)
+    mask: str | None = None
+    refine: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise JobError("usage", "No pictures given: name image files, one folder or one video.")
+        for name, value, allowed in (
+            ("kind", self.kind, SOURCE_KINDS),
+            ("engine", self.engine, ENGINES),
+            ("device", self.device, DEVICES),
+        ):
+            if value not in allowed:
+                raise JobError("usage", f"Unknown {name} '{value}': choose one of {', '.join(allowed)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` reads them back."""
+        return {**dataclasses.asdict(self), "inputs": list(self.inputs), "frames": str(self.frames)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Job:
+        """Raises `JobError` for unknown, missing or mistyped entries."""
+        known = {entry.name: entry for entry in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise JobError("usage", f"A job has no entry {', '.join(unknown)}.")
+        for name, value in values.items():
+            if not _is_valid(name, value):
+                raise JobError("usage", f"The job's entry '{name}' has an unusable value: {value!r}.")
+        if "output" not in values or "inputs" not in values:
+            raise JobError("usage", "A job needs 'inputs' and 'output'.")
+        arguments = dict(values, inputs=tuple(values["inputs"]))
+        if "frames" in values:
+            arguments["frames"] = FrameRange.parse(values["frames"])
+        return cls(**arguments)
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    if name == "inputs":
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    if name in ("refine", "overwrite"):
+        return isinstance(value, bool)
+    return isinstance(value, str) or (value is None and name in ("model", "mask"))

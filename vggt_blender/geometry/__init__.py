@@ -1,0 +1,1 @@
+"""Cameras, unprojection and alignment in numpy; the only place where axes are converted."""

@@ -1,0 +1,90 @@
+"""Bringing one world onto another: similarity transforms, and which way is up.
+
+Poses are OpenCV ``camera_from_world`` (3, 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """X' = scale * rotation @ X + translation, with rotation (3, 3) and translation (3,)."""
+
+    scale: float
+    rotation: Array
+    translation: Array
+
+    def apply(self, points: ArrayLike) -> Array:
+        """The points (..., 3) in the new world."""
+        return self.scale * np.asarray(points, np.float64) @ self.rotation.T + self.translation
+
+    def apply_to_pose(self, camera_from_world: ArrayLike) -> Array:
+        """The same camera seen from the new world, (3, 4); its depths grow by `scale`."""
+        pose = np.asarray(camera_from_world, np.float64)
+        rotation = pose[:, :3] @ self.rotation.T
+        translation = self.scale * pose[:, 3] - rotation @ self.translation
+        return np.column_stack([rotation, translation])
+
+    def matrix(self) -> Array:
+        """The (4, 4) form."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.scale * self.rotation
+        matrix[:3, 3] = self.translation
+        return matrix
+
+
+def align_points(source: ArrayLike, target: ArrayLike, *, with_scale: bool = True) -> Similarity:
+    """The similarity that takes `source` (N, 3) closest to `target` (N, 3) in least squares.
+
+    After Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991. Points on
+    one line leave the turn about it open, coinciding points the rotation and scale; the result is then one of the best.
+    Raises ValueError for fewer than one point or unequal shapes.
+    """
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if a.shape != b.shape or a.ndim != 2 or len(a) < 1:
+        raise ValueError(f"cannot align points of shape {a.shape} to {b.shape}")
+    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
+    covariance = (b - mean_b).T @ (a - mean_a) / len(a)
+    left, singular, right = np.linalg.svd(covariance)
+    signs = np.ones(3)
+    if np.linalg.det(left) * np.linalg.det(right) < 0:
+        signs[2] = -1
+    rotation = (left * signs) @ right
+    variance = ((a - mean_a) ** 2).sum() / len(a)
+    scale = float(singular @ signs / variance) if with_scale and variance > 0 and singular[0] > 0 else 1.0
+    return Similarity(scale, rotation, mean_b - scale * rotation @ mean_a)
+
+
+def mean_rotation(rotations: ArrayLike) -> Array:
+    """The rotation (3, 3) closest in the Frobenius norm to all of `rotations` (N, 3, 3)."""
+    left, _, right = np.linalg.svd(np.asarray(rotations, np.float64).sum(axis=0))
+    return left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
+
+
+def align_cameras(source: ArrayLike, target: ArrayLike) -> Similarity:
+    """The similarity that takes poses `source` (N, 3, 4) to `target` (N, 3, 4).
+
+    From the camera centres where they span a plane; where they lie on a line or a point, the rotation comes from the
+    cameras' own rotations, which centres alone leave open.
+    """
+    from .cameras import camera_center
+
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    centers_a, centers_b = camera_center(a), camera_center(b)
+    spread = np.linalg.svd(centers_b - centers_b.mean(axis=0), compute_uv=False)
+    if len(a) >= 3 and spread[1] > 1e-3 * spread[0] > 0:
+        return align_points(centers_a, centers_b)
+    rotation = mean_rotation(np.einsum("nji,njk->nik", b[:, :, :3], a[:, :, :3]))
+    turned = centers_a @ rotation.T
+    around_a, around_b = turned - turned.mean(axis=0), centers_b - centers_b.mean(axis=0)
+    denominator = (around_a**2).sum()
+    scale = float((around_a * around_b).sum() / denominator) if denominator > 1e-18 else 1.0
+    scale = scale if scale > 0 else 1.0
+    return Similarity(scale, rotation, centers_b.mean(axis=0) - scale * turned.mean(axis=0))

@@ -1,0 +1,1 @@
+"""Frames in: reading pictures and footage, preprocessing, checkpoints, the predictor."""

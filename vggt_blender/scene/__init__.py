@@ -1,0 +1,1 @@
+"""The Blender scene from a reconstruction: one file per scene noun."""
