@@ -33,7 +33,7 @@ class JobError(Exception):
         self.detail = detail
 
 
-class Cancelled(JobError):
+class Cancelled(JobError):  # noqa: N818 - an outcome rather than an error
     """The user asked the job to stop."""
 
     def __init__(self) -> None:
