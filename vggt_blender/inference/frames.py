@@ -1,0 +1,76 @@
+"""Pictures in: one door for stills, image sequences and videos.
+
+Every engine sees the same thing: frames in order, as sRGB bytes with the orientation applied once, each with its
+place in the source. Nothing is scaled here; coordinates are pixels of the source as it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exchange.job import FrameRange
+from ..exchange.messages import Reporter
+from ..exchange.reconstruction import Source
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """One frame of the source.
+
+    ``name`` is unique in the source: the file's name, for a video ``stem.0001`` with the frame's number. ``path`` is
+    the absolute path of the picture or of the video. ``index`` is 0-based in the source, ``number`` the plate's own
+    (sequence: from the file's name; video: index + 1; stills: None). ``width`` and ``height`` are pixels after the
+    orientation was applied. ``focal_px`` is the focal length in those pixels as far as EXIF knows it, or None.
+    """
+
+    name: str
+    path: str
+    index: int
+    number: int | None
+    width: int
+    height: int
+    focal_px: float | None
+
+
+class FrameSource(Protocol):
+    """An opened source. Positions count the frames that were chosen, from 0."""
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def frames(self) -> tuple[SourceFrame, ...]: ...
+
+    def read(self, position: int) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) sRGB. Raises `JobError` where it can no longer be read."""
+        ...
+
+    def mask(self, position: int) -> NDArray[np.bool_] | None:
+        """True (H, W) where the picture may be used; None where all of it may (no mask, no transparency)."""
+        ...
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Every picture in order; a video is decoded once from front to back."""
+        ...
+
+
+def open_source(
+    inputs: Sequence[str],
+    *,
+    kind: str = "auto",
+    frames: FrameRange = FrameRange(),  # noqa: B008  (frozen)
+    report: Reporter | None = None,
+    mask: str | None = None,
+) -> FrameSource:
+    """Open image files, one folder of images, or one video.
+
+    `kind` is ``auto``, ``images``, ``sequence`` or ``video``; `frames` counts 0-based indices, for a sequence the
+    plate's numbers. `mask` is one picture for all frames or a folder with one a frame: black is left out. Files that
+    cannot be read are named in a warning to `report` and skipped. Raises `JobError` where nothing is left to use.
+    """
+    raise NotImplementedError
