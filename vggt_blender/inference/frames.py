@@ -73,4 +73,13 @@ def open_source(
     plate's numbers. `mask` is one picture for all frames or a folder with one a frame: black is left out. Files that
     cannot be read are named in a warning to `report` and skipped. Raises `JobError` where nothing is left to use.
     """
-    raise NotImplementedError
+    from .plates import list_source
+
+    listing = list_source(inputs, kind)
+    if listing.video is not None:
+        from .video import open_video
+
+        return open_video(listing.video, frames, report, mask)
+    from .stills import open_stills
+
+    return open_stills(listing, kind, frames, report, mask)

@@ -1,0 +1,71 @@
+"""Mask pictures beside the frames: black is left out, as in COLMAP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..exchange.messages import JobError, Reporter
+from .display_curve import DisplayCurve
+from .frames import SourceFrame
+from .pictures import UnreadableError, read_picture
+from .plates import PICTURE_SUFFIXES, plate_number
+
+
+class Masks:
+    """One picture for every frame, or a folder with a picture per frame.
+
+    In a folder a mask belongs to the frame whose file name or stem it has (``plate.0001.jpg``: ``plate.0001.png`` or
+    ``plate.0001.jpg.png``), else to the frame with its number. Raises `JobError` where nothing fits.
+    """
+
+    def __init__(self, path: str, frames: Sequence[SourceFrame], report: Reporter | None) -> None:
+        root = Path(path).expanduser().absolute()
+        if not root.exists():
+            raise JobError("not_found", f"There is no mask '{root}'.")
+        self._files = _by_frame(root, frames) if root.is_dir() else {frame.name: root for frame in frames}
+        if not self._files:
+            raise JobError("mask", f"No mask in '{root}' has the name or number of a frame.")
+        missing = [frame.name for frame in frames if frame.name not in self._files]
+        if missing and report is not None:
+            report.warning(f"{len(missing)} of {len(frames)} frames have no mask ('{missing[0]}' first): used whole.")
+
+    def read(self, frame: SourceFrame) -> NDArray[np.bool_] | None:
+        """True (H, W) where `frame` may be used; None where it has no mask."""
+        path = self._files.get(frame.name)
+        if path is None:
+            return None
+        try:
+            picture = read_picture(path)
+        except UnreadableError as failure:
+            raise JobError("mask", f"The mask '{path}' cannot be used: {failure}.") from None
+        usable = picture.display(DisplayCurve()).max(axis=2) > 127
+        height, width = usable.shape
+        if abs(width * frame.height - height * frame.width) > max(frame.width, frame.height):
+            raise JobError(
+                "mask",
+                f"The mask '{path}' is {width} x {height}, its frame {frame.width} x {frame.height}: same shape.",
+            )
+        if (height, width) == (frame.height, frame.width):
+            return usable
+        resized = Image.fromarray(usable).resize((frame.width, frame.height), Image.Resampling.NEAREST)
+        return np.asarray(resized, bool)
+
+
+def _by_frame(folder: Path, frames: Sequence[SourceFrame]) -> dict[str, Path]:
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    by_stem = {path.stem.casefold(): path for path in files}
+    by_number = {plate_number(path): path for path in files}
+    found: dict[str, Path] = {}
+    for frame in frames:
+        name = Path(frame.name).name.casefold()
+        path = by_stem.get(name) or by_stem.get(Path(name).stem if frame.path.casefold().endswith(name) else name)
+        if path is None and frame.number is not None:
+            path = by_number.get(frame.number)
+        if path is not None:
+            found[frame.name] = path
+    return found
