@@ -8,6 +8,7 @@ variables or its own login).
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,8 @@ def _check_space(entry: CatalogEntry) -> None:
 
 
 def _fetch(entry: CatalogEntry, report: Reporter) -> Path:
-    import httpx2 as httpx
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read once, when the client is imported
+    import httpx
     from huggingface_hub import errors, hf_hub_download
 
     try:
@@ -178,7 +180,8 @@ def _fetch(entry: CatalogEntry, report: Reporter) -> Path:
             f"{entry.name} is gated: ask for access at {entry.page}, then log in with 'hf auth login' or set HF_TOKEN.",
             str(failure),
         ) from None
-    except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, httpx.TransportError) as failure:
+    # The RuntimeError is the client's own: after a failed connection it retries on a session that it has closed.
+    except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, httpx.TransportError, RuntimeError) as failure:
         raise JobError(
             "offline",
             f"The Hugging Face hub cannot be reached. Check the network and try again; what was fetched is kept. "
