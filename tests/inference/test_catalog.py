@@ -49,9 +49,13 @@ def hub() -> Iterator[Hub]:
         def answer(self, *, send_body: bool) -> None:
             state.paths.add(self.path)
             if state.gated:
-                return self.refuse(403, "GatedRepo")
-            if send_body and state.ranges and state.drop_after is not None:
-                return self.refuse(503, "Down")
+                self.refuse(403, "GatedRepo")
+            elif send_body and state.ranges and state.drop_after is not None:
+                self.refuse(503, "Down")
+            else:
+                self.serve(send_body=send_body)
+
+        def serve(self, *, send_body: bool) -> None:
             requested = self.headers.get("Range")
             start = int(requested.removeprefix("bytes=").split("-")[0]) if requested else 0
             body = state.content[start:]
@@ -112,7 +116,7 @@ class Report:
 
 try:
     path = catalog.download("small", Report())
-    result = {"same": path.read_bytes() == content, "cached": str(catalog.cached(catalog.CATALOG["small"])) == str(path)}
+    result = {"same": path.read_bytes() == content}
 except JobError as failure:
     result = {"code": failure.code, "message": failure.message}
 result["stages"] = sorted(set(Report.stages))
