@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..exchange.job import Job
-from ..exchange.messages import Reporter
+from ..exchange.messages import JobError, Reporter
+from ..exchange.writer import DISK_FULL, ReconstructionWriter
+from ..inference.frames import FrameSource, open_source
+
+NEEDS = {"colmap": "pycolmap", "vggt": "torch"}
+"""The library that each engine cannot do without."""
+
+FEWEST_FRAMES = {"colmap": 2, "vggt": 1}
+
+_NEARLY_FULL = 16 * 2**20
 
 
 def run_job(job: Job, report: Reporter) -> Path:
@@ -14,4 +31,104 @@ def run_job(job: Job, report: Reporter) -> Path:
     Raises `JobError` (`Cancelled` included); nothing of a run that did not finish stays behind, and an earlier result
     in the same folder is kept.
     """
-    raise NotImplementedError
+    with _one_clear_line(job), ReconstructionWriter(job.output, overwrite=job.overwrite) as writer:
+        source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
+        name = choose_engine(job)
+        engine = _load(name)
+        _check_enough(source, name)
+        _warn_of_unused(job, name, engine, report)
+        return engine.reconstruct(source, writer, job, report)
+
+
+def choose_engine(job: Job) -> str:
+    """``auto`` is vggt where a model is named or its weights are on this machine, else colmap."""
+    if job.engine != "auto":
+        return job.engine
+    if obstacle("vggt") is None:
+        from ..inference import catalog
+
+        if job.model is not None or catalog.installed() is not None:
+            return "vggt"
+    return "colmap"
+
+
+def obstacle(name: str) -> str | None:
+    """Why the engine cannot run here, as one line, or None where it can."""
+    if importlib.util.find_spec(f".{name}", __package__) is None:
+        return f"This version has no engine '{name}': choose another with --engine."
+    if importlib.util.find_spec(NEEDS[name]) is None:
+        return f"The engine '{name}' needs the library '{NEEDS[name]}', which this Python does not have: install it."
+    return None
+
+
+def unload_models() -> None:
+    """Free the models that engines keep between jobs."""
+    for name in NEEDS:
+        engine = sys.modules.get(f"{__package__}.{name}")
+        if engine is not None and hasattr(engine, "unload"):
+            engine.unload()
+
+
+def _load(name: str) -> Any:
+    problem = obstacle(name)
+    if problem is not None:
+        raise JobError("no_engine", problem)
+    return importlib.import_module(f".{name}", __package__)
+
+
+def _check_enough(source: FrameSource, name: str) -> None:
+    if len(source.frames) >= FEWEST_FRAMES[name]:
+        return
+    raise JobError(
+        "too_few",
+        f"One picture ('{source.frames[0].name}') shows no parallax: the engine '{name}' needs at least two that "
+        "overlap. With a VGGT model and --engine vggt, one picture becomes a depth plane.",
+    )
+
+
+def _warn_of_unused(job: Job, name: str, engine: Any, report: Reporter) -> None:
+    if job.mask is not None and not getattr(engine, "USES_MASKS", False):
+        report.warning(f"The engine '{name}' does not use masks: --mask has no effect.")
+    if job.refine and not getattr(engine, "REFINES", False):
+        report.warning(f"The engine '{name}' has no further refinement: --refine has no effect.")
+    if name == "colmap" and job.model is not None:
+        report.warning("The engine 'colmap' has no model: --model has no effect.")
+    if name == "colmap" and job.device not in ("auto", "cpu"):
+        report.warning(f"The engine 'colmap' runs on the CPU here: --device {job.device} has no effect.")
+
+
+@contextmanager
+def _one_clear_line(job: Job) -> Iterator[None]:
+    """Whatever goes wrong becomes a `JobError`."""
+    try:
+        yield
+    except JobError:
+        raise
+    except MemoryError:
+        raise JobError(
+            "out_of_memory",
+            "Not enough memory: use fewer frames (--frames ::2) or smaller pictures.",
+            traceback.format_exc(),
+        ) from None
+    except Exception as failure:
+        full = isinstance(failure, OSError) and failure.errno in DISK_FULL
+        if full or _is_nearly_full(Path(job.output)):
+            raise JobError(
+                "disk_full",
+                f"The disk of '{job.output}' is full: free some space or choose another output folder.",
+                traceback.format_exc(),
+            ) from None
+        reason = str(failure).strip().partition("\n")[0]
+        raise JobError(
+            "failed",
+            f"The solve failed unexpectedly ({type(failure).__name__}: {reason}).",
+            traceback.format_exc(),
+        ) from None
+
+
+def _is_nearly_full(folder: Path) -> bool:
+    existing = next((path for path in (folder, *folder.absolute().parents) if path.exists()), None)
+    try:
+        return existing is not None and shutil.disk_usage(existing).free < _NEARLY_FULL
+    except OSError:
+        return False

@@ -18,10 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .messages import JobError
+from .staging import DOCUMENT, is_complete
+
+__all__ = [
+    "DOCUMENT",
+    "Frame",
+    "Points",
+    "Pose",
+    "Reconstruction",
+    "Source",
+    "Tracks",
+    "is_complete",
+    "load_reconstruction",
+]
 
 FORMAT = "vggt-reconstruction"
 VERSION = 1
-DOCUMENT = "reconstruction.json"
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -113,11 +125,6 @@ class Reconstruction:
     points: Points | None = None
     tracks: Tracks | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether `folder` holds a finished reconstruction."""
-    return (folder / DOCUMENT).is_file()
 
 
 def load_reconstruction(folder: Path | str) -> Reconstruction:

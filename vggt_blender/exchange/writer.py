@@ -6,9 +6,12 @@ an earlier result in the same place stays untouched until the new one is whole.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,30 +20,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .messages import JobError
-from .reconstruction import DOCUMENT, FORMAT, VERSION, Frame, Points, Source, Tracks, is_complete
+from .reconstruction import FORMAT, VERSION, Frame, Points, Source, Tracks
+from .staging import DOCUMENT, absent_folders, is_complete, make_staging, put_in_place, remove_empty
 
-ARRAYS = ("depth.npy", "confidence.npy", "color.npy", "points.npz", "tracks.npz")
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class ReconstructionWriter:
     """A context manager that leaves a complete folder after `finish`, and no trace of itself otherwise.
 
-    Raises `JobError` with code ``exists`` where `folder` already holds a result and `overwrite` is not set, and with
-    code ``output`` where it cannot be written.
+    Raises `JobError` with code ``exists`` where `folder` already holds a result and `overwrite` is not set, with code
+    ``disk_full`` where there is no room for the result, and with code ``output`` where it cannot be written.
     """
 
     def __init__(self, folder: Path | str, *, overwrite: bool = False) -> None:
         self.folder = Path(folder).absolute()
         if is_complete(self.folder) and not overwrite:
             raise JobError("exists", f"'{self.folder}' already holds a result; choose another folder or --overwrite.")
-        self._made = [
-            path for path in (self.folder, *self.folder.parents) if not path.exists()
-        ]  # removed again, deepest first, if nothing comes of it
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
-        except OSError as failure:
-            raise JobError("output", f"Cannot write to '{self.folder}': {failure.strerror or failure}.") from None
+        self._made = absent_folders(self.folder)
+        with self._writing():
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._staging = make_staging(self.folder)
+            except OSError:
+                remove_empty(self._made)
+                raise
         self.depth: NDArray[np.float32] | None = None
         self.confidence: NDArray[np.float32] | None = None
         self.color: NDArray[np.uint8] | None = None
@@ -61,23 +65,26 @@ class ReconstructionWriter:
                 "free some space or choose another output folder.",
             )
         shape = (frames, height, width)
-        self.depth = self._map("depth.npy", np.float32, shape)
-        self.confidence = self._map("confidence.npy", np.float32, shape)
-        self.color = self._map("color.npy", np.uint8, (*shape, 3))
+        with self._writing():
+            self.depth = self._map("depth.npy", np.float32, shape)
+            self.confidence = self._map("confidence.npy", np.float32, shape)
+            self.color = self._map("color.npy", np.uint8, (*shape, 3))
         for frame in range(frames):  # frame by frame: the pages of a long shot need not be in memory at once
             self.depth[frame] = np.nan
 
     def write_points(self, points: Points) -> None:
-        np.savez(
-            self._staging / "points.npz",
-            xyz=points.xyz,
-            rgb=points.rgb,
-            error=points.error,
-            observations=points.observations,
-        )
+        with self._writing():
+            np.savez(
+                self._staging / "points.npz",
+                xyz=points.xyz,
+                rgb=points.rgb,
+                error=points.error,
+                observations=points.observations,
+            )
 
     def write_tracks(self, tracks: Tracks) -> None:
-        np.savez(self._staging / "tracks.npz", xy=tracks.xy, visible=tracks.visible, confidence=tracks.confidence)
+        with self._writing():
+            np.savez(self._staging / "tracks.npz", xy=tracks.xy, visible=tracks.visible, confidence=tracks.confidence)
 
     def finish(
         self,
@@ -99,18 +106,13 @@ class ReconstructionWriter:
             "frames": [_frame_entry(frame) for frame in frames],
         }
         text = json.dumps(document, indent=1, allow_nan=False)
-        for array in (self.depth, self.confidence, self.color):
-            if isinstance(array, np.memmap):
-                array.flush()
-        self.depth = self.confidence = self.color = None
-        staged = self._staging / DOCUMENT
-        staged.write_text(text, encoding="utf-8")
-        (self.folder / DOCUMENT).unlink(missing_ok=True)
-        for name in ARRAYS:
-            (self.folder / name).unlink(missing_ok=True)
-            if (self._staging / name).exists():
-                (self._staging / name).replace(self.folder / name)
-        staged.replace(self.folder / DOCUMENT)
+        with self._writing():
+            for array in (self.depth, self.confidence, self.color):
+                if isinstance(array, np.memmap):
+                    array.flush()
+            self.depth = self.confidence = self.color = None
+            (self._staging / DOCUMENT).write_text(text, encoding="utf-8")
+            put_in_place(self._staging, self.folder)
         return self.folder
 
     def __enter__(self) -> ReconstructionWriter:
@@ -123,14 +125,28 @@ class ReconstructionWriter:
         shutil.rmtree(self._staging, ignore_errors=True)
         if is_complete(self.folder):
             return
-        for path in self._made:
-            try:
-                path.rmdir()
-            except OSError:  # somebody else put something there meanwhile
-                break
+        remove_empty(self._made)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as failure:
+            if failure.errno in DISK_FULL:
+                raise JobError(
+                    "disk_full",
+                    f"The disk of '{self.folder}' is full: free some space or choose another output folder.",
+                ) from None
+            raise JobError("output", f"Cannot write to '{self.folder}': {failure.strerror or failure}.") from None
 
     def _map(self, name: str, dtype: type, shape: tuple[int, ...]) -> Any:
-        return np.lib.format.open_memmap(self._staging / name, mode="w+", dtype=dtype, shape=shape)
+        path = self._staging / name
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            # Without its blocks reserved, a map on a disk that fills kills the process (SIGBUS) instead of raising.
+            with path.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        return array
 
 
 def _frame_entry(frame: Frame) -> dict[str, Any]:
