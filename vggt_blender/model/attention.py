@@ -1,0 +1,108 @@
+"""Multi-head attention, and the ways in which softmax(q kᵀ / sqrt(d)) v is computed without its full matrix."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Rotation = tuple[Tensor, ...]
+KeysValues = tuple[Tensor, Tensor]
+
+FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+ROWS = 512  # queries at a time where blocks are made by hand: their scores stay in the cache
+
+
+class Linear(nn.Linear):
+    """A linear layer that computes in the type its weight is stored in: bfloat16 weights make a bfloat16 layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+
+    def rows(self, x: Tensor, first: int, last: int) -> Tensor:
+        """Only the outputs `first` to `last`."""
+        return F.linear(x.to(self.weight.dtype), self.weight[first:last], self.bias[first:last])
+
+
+class Attention(nn.Module):
+    """Self-attention over tokens (B, N, C), optionally with normalised and rotated queries and keys.
+
+    Norms and rotation are float32; the products have the type of the weights.
+    """
+
+    def __init__(self, width: int, heads: int, qk_norm: bool = False) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = Linear(width, 3 * width)
+        self.q_norm = nn.LayerNorm(width // heads) if qk_norm else None
+        self.k_norm = nn.LayerNorm(width // heads) if qk_norm else None
+        self.proj = Linear(width, width)
+
+    def forward(self, x: Tensor, rotation: Rotation | None = None, context: KeysValues | None = None) -> Tensor:
+        """Attend from `x` to `context`, or to `x` itself. `rotation` has one entry per token of a frame."""
+        keys, values = context or self.keys_values(x, rotation)
+        queries = self._heads(self.qkv.rows(x, 0, x.shape[-1]))
+        queries = self._place(queries, self.q_norm, rotation)
+        return self.proj(attend(queries, keys, values).transpose(1, 2).flatten(2))
+
+    def keys_values(self, x: Tensor, rotation: Rotation | None = None) -> KeysValues:
+        """Keys and values (B, heads, N, C / heads) of tokens `x`, for `forward`'s `context`."""
+        width = x.shape[-1]
+        keys, values = self.qkv.rows(x, width, 3 * width).chunk(2, dim=-1)
+        return self._place(self._heads(keys), self.k_norm, rotation), self._heads(values).transpose(1, 2)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1))
+
+    @staticmethod
+    def _place(x: Tensor, norm: nn.LayerNorm | None, rotation: Rotation | None) -> Tensor:
+        """Normalise and rotate (B, N, heads, d); returns (B, heads, N, d) in the type of `x`."""
+        dtype = x.dtype
+        if norm is not None:
+            x = norm(x.float())
+        if rotation is not None:
+            x = rotate(x.float(), rotation)
+        return x.to(dtype).transpose(1, 2)
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Rotary embedding of `x` (B, N, heads, d); `rotation` from `tables.rotation`, (P, d) each, N a multiple of P."""
+    cosine, sine = (table[:, None] for table in rotation)
+    swapped = x.unflatten(-1, (2, 2, -1)).flip(-2).flatten(-3)
+    frames = (-1, cosine.shape[0])
+    return torch.addcmul(x.unflatten(1, frames) * cosine, swapped.unflatten(1, frames), sine).flatten(1, 2)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """softmax(q kᵀ / sqrt(d)) v for (B, heads, N, d) and (B, heads, M, d). Returns (B, heads, N, d).
+
+    On CUDA one of the fused kernels does it or the call fails: the plain one would ask for N x M scores. (Head widths
+    that no fused kernel takes occur in toy sizes only.)
+    """
+    if queries.is_cuda and queries.shape[-1] % 8 == 0:
+        with sdpa_kernel(FUSED):
+            return F.scaled_dot_product_attention(queries, keys, values)
+    if _slow_fused_kernel(queries):
+        return attend_in_blocks(queries, keys, values)
+    return F.scaled_dot_product_attention(queries, keys, values)
+
+
+def _slow_fused_kernel(queries: Tensor) -> bool:
+    # Without AMX, PyTorch's fused CPU kernel is no faster in half precision than in float32; plain products are.
+    half = queries.device.type == "cpu" and queries.dtype == torch.bfloat16
+    return half and not torch.is_grad_enabled() and not torch.cpu._is_amx_tile_supported()
+
+
+def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """The same as `attend`, from plain products of `ROWS` queries of one head at a time. Not differentiable."""
+    out = torch.empty_like(queries)
+    scaled = queries * queries.shape[-1] ** -0.5
+    for scene in range(queries.shape[0]):
+        for head in range(queries.shape[1]):
+            turned, value = keys[scene, head].contiguous().T, values[scene, head].contiguous()
+            for first in range(0, queries.shape[2], ROWS):
+                rows = slice(first, first + ROWS)
+                weights = torch.softmax(scaled[scene, head, rows] @ turned, dim=-1)
+                out[scene, head, rows] = weights @ value
+    return out
