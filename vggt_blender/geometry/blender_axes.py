@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .alignment import Similarity
 from .cameras import homogeneous, invert_pose
 
 Array = NDArray[np.float64]
@@ -26,12 +27,47 @@ def points_to_blender(points: ArrayLike) -> NDArray[np.floating]:
     return np.stack([values[..., 0], values[..., 2], -values[..., 1]], axis=-1)
 
 
+def points_from_blender(points: ArrayLike) -> NDArray[np.floating]:
+    """World points (..., 3) in OpenCV's axes; undoes `points_to_blender`."""
+    values = np.asarray(points)
+    return np.stack([values[..., 0], -values[..., 2], values[..., 1]], axis=-1)
+
+
 def camera_matrix(camera_from_world: ArrayLike) -> Array:
     """The (4, 4) matrix of a Blender camera object for an OpenCV pose (3, 4)."""
     world_from_camera = homogeneous(invert_pose(camera_from_world))
     turn = np.eye(4)
     turn[:3, :3] = BLENDER_FROM_OPENCV
     return turn @ world_from_camera @ OPENCV_CAMERA_FROM_BLENDER_CAMERA
+
+
+def opencv_pose(matrix: ArrayLike) -> Array:
+    """The OpenCV pose (3, 4) of a Blender camera object's (4, 4) matrix without scale: undoes `camera_matrix`."""
+    turn = np.eye(4)
+    turn[:3, :3] = BLENDER_FROM_OPENCV.T
+    return invert_pose((turn @ np.asarray(matrix, np.float64) @ OPENCV_CAMERA_FROM_BLENDER_CAMERA)[:3])
+
+
+def similarity_matrix(similarity: Similarity) -> Array:
+    """The (4, 4) matrix in Blender's axes that does what `similarity` does in OpenCV's."""
+    turn = np.eye(4)
+    turn[:3, :3] = BLENDER_FROM_OPENCV
+    return turn @ similarity.matrix() @ turn.T
+
+
+def leveling_matrix(up: ArrayLike, ground: float | None = None) -> Array:
+    """The (4, 4) matrix that stands a converted world upright: OpenCV direction `up` (3,) becomes z, by the shortest
+    turn, and what lies at height `ground` along it comes to z = 0."""
+    x, y, z = BLENDER_FROM_OPENCV @ (np.asarray(up, np.float64) / np.linalg.norm(up))
+    matrix = np.eye(4)
+    if z > -1 + 1e-9:
+        matrix[:3, :3] += np.array([[-x * x, -x * y, 0], [-x * y, -y * y, 0], [0, 0, -x * x - y * y]]) / (1 + z)
+        matrix[:3, 2] -= [x, y, 0]
+        matrix[2, :3] += [x, y, 0]
+    else:
+        matrix[1, 1] = matrix[2, 2] = -1.0
+    matrix[2, 3] = 0.0 if ground is None else -ground
+    return matrix
 
 
 @dataclass(frozen=True)

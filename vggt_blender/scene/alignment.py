@@ -1,0 +1,73 @@
+"""The one parent empty of a reconstruction: z up, scale and offset, suggested here, and changed by the artist alone."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Quaternion, Vector
+from numpy.typing import NDArray
+
+from ..exchange.reconstruction import Reconstruction
+from ..geometry.alignment import align_cameras
+from ..geometry.blender_axes import leveling_matrix, opencv_pose, similarity_matrix
+from ..geometry.up import estimate_up
+from .cameras import SHOT_CAMERA, registered
+from .collection import Holder
+from .fcurves import read_keys
+from .timeline import Timeline
+
+Array = NDArray[np.float64]
+
+ROOT = "root"
+
+
+def build_root(holder: Holder, size: float) -> tuple[bpy.types.Object, bool]:
+    """The parent empty, at identity where it is new, and whether it is."""
+    root, new = holder.ensure(ROOT, holder.name, None)
+    if new:
+        root.empty_display_type = "PLAIN_AXES"
+        root.empty_display_size = 0.5 * size
+    return root, new
+
+
+def level(root: bpy.types.Object, reconstruction: Reconstruction, points: NDArray[np.floating]) -> None:
+    """Stand `root` on the estimated ground; `points` (M, 3) in the reconstruction's own world. Identity undoes it."""
+    poses = [frame.pose.camera_from_world for frame in reconstruction.frames if frame.pose is not None]
+    up = estimate_up(np.array(poses), points)
+    root.matrix_basis = Matrix(leveling_matrix(up.direction, up.ground).tolist())
+
+
+def solved_cameras(holder: Holder, reconstruction: Reconstruction, timeline: Timeline) -> dict[int, Array]:
+    """The OpenCV poses (3, 4) that the objects hold now, by position of the same frame in `reconstruction`."""
+    matrices: dict[int, Matrix] = {}
+    if timeline.shot:
+        keyed = _keyed_matrices(holder.find(SHOT_CAMERA))
+        matrices = {p: keyed[f] for p in registered(reconstruction) if (f := timeline.frame(p)) in keyed}
+    else:
+        for position in registered(reconstruction):
+            camera = holder.find(f"camera:{reconstruction.frames[position].name}")
+            if camera is not None:
+                matrices[position] = camera.matrix_basis.copy()
+    return {position: opencv_pose(np.array(matrix)) for position, matrix in matrices.items()}
+
+
+def _keyed_matrices(camera: bpy.types.Object | None) -> dict[int, Matrix]:
+    if camera is None:
+        return {}
+    places, turns = read_keys(camera, "location"), read_keys(camera, "rotation_quaternion")
+    return {
+        frame: Matrix.LocRotScale(Vector(places[frame]), Quaternion(turns[frame]).normalized(), None)
+        for frame in places.keys() & turns.keys()
+    }
+
+
+def follow_old_solve(root: bpy.types.Object, old: dict[int, Array], reconstruction: Reconstruction) -> None:
+    """Put the new solve where the old one stood: every solve has a world of its own, the artist's scene has one.
+
+    `old` are the poses of the same frames in the old solve, by position; nothing is done where there are none.
+    """
+    frames = [(reconstruction.frames[position].pose, pose) for position, pose in old.items()]
+    pairs = [(new.camera_from_world, pose) for new, pose in frames if new is not None]
+    if pairs:
+        new, known = np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
+        root.matrix_basis = root.matrix_basis @ Matrix(similarity_matrix(align_cameras(new, known)).tolist())

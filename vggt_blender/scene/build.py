@@ -1,0 +1,182 @@
+"""From a reconstruction to a Blender scene, in one call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exchange.messages import JobError
+from ..exchange.reconstruction import Reconstruction
+from ..geometry.blender_axes import points_from_blender
+from ..geometry.cameras import camera_center
+from .alignment import build_root, follow_old_solve, level, solved_cameras
+from .cameras import build_shot_camera, build_still_cameras, lenses, registered
+from .collection import Holder, title_of
+from .depth_planes import build_planes
+from .plate import picture_path
+from .point_cloud import build_cloud, build_sparse_cloud
+from .samples import Samples, dense_samples
+from .timeline import Timeline, set_up_scene, switch_cameras
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """What to build.
+
+    ``setup_scene``: whose resolution, rate, range, active camera and view transform become the plate's: ``this``
+    scene's, a ``new`` scene's, or nobody's (``keep``). ``point_limit`` bounds the dense cloud. ``plane_every`` is the
+    step between frames with a depth plane; 0 is all stills, or about eight frames of a shot.
+    """
+
+    setup_scene: Literal["this", "new", "keep"] = "this"
+    points: bool = True
+    point_limit: int = 2_000_000
+    planes: Literal["none", "auto"] = "auto"
+    plane_every: int = 0
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """What was built; ``warnings`` are lines for the user."""
+
+    scene: bpy.types.Scene
+    collection: bpy.types.Collection
+    root: bpy.types.Object
+    cameras: list[bpy.types.Object]
+    point_cloud: bpy.types.Object | None
+    sparse_cloud: bpy.types.Object | None
+    planes: list[bpy.types.Object]
+    warnings: list[str] = field(default_factory=list)
+
+
+def build_scene(
+    reconstruction: Reconstruction,
+    options: SceneOptions = SceneOptions(),
+    context_scene: bpy.types.Scene | None = None,
+    update: bpy.types.Collection | None = None,
+) -> SceneResult:
+    """Build cameras, clouds and planes of `reconstruction` in a collection of their own.
+
+    `context_scene` is the scene that "this" and "keep" mean (default: the context's). With `update`, the collection
+    of an earlier solve of the same source, its objects are filled anew and stay the same objects: parents,
+    constraints, materials, modifier settings and the artist's alignment are kept, and the new solve is laid over the
+    old one. Raises `JobError` where no frame is registered.
+    """
+    if not registered(reconstruction):
+        raise JobError("empty", "No frame of this reconstruction could be placed: there is nothing to build.")
+    title = options.name or title_of(reconstruction)
+    scene = _scene(options, context_scene or bpy.context.scene, title)
+    timeline = Timeline.of(reconstruction)
+    holder = _holder(scene, title, update)
+    holder.describe(reconstruction)
+    samples = dense_samples(reconstruction, options.point_limit)
+    structure = _structure(reconstruction, samples)
+    size = _size(reconstruction, structure)
+
+    old = solved_cameras(holder, reconstruction, timeline)
+    root, new = build_root(holder, size)
+    if new:
+        level(root, reconstruction, structure)
+    else:
+        follow_old_solve(root, old, reconstruction)
+    cameras = _build_cameras(holder, root, reconstruction, timeline, size)
+    if options.setup_scene != "keep":
+        _follow_plate(scene, reconstruction, timeline, cameras)
+    cloud = sparse = None
+    if options.points and samples is not None:
+        cloud = build_cloud(holder, root, samples, timeline)
+    if options.points and reconstruction.points is not None and len(reconstruction.points.xyz):
+        sparse = build_sparse_cloud(holder, root, reconstruction.points, 0.002 * size)
+    planes = []
+    if options.planes != "none":
+        planes = build_planes(holder, root, reconstruction, timeline, options.plane_every)
+    return SceneResult(
+        scene=scene,
+        collection=holder.collection,
+        root=root,
+        cameras=list(cameras.values()),
+        point_cloud=cloud,
+        sparse_cloud=sparse,
+        planes=planes,
+        warnings=_warnings(reconstruction, options, scene),
+    )
+
+
+def _scene(options: SceneOptions, context_scene: bpy.types.Scene, title: str) -> bpy.types.Scene:
+    return bpy.data.scenes.new(title) if options.setup_scene == "new" else context_scene
+
+
+def _holder(scene: bpy.types.Scene, title: str, update: bpy.types.Collection | None) -> Holder:
+    if update is None:
+        return Holder.create(title, scene.collection)
+    if update not in set(scene.collection.children_recursive):
+        scene.collection.children.link(update)
+    return Holder(update)
+
+
+def _build_cameras(
+    holder: Holder, root: bpy.types.Object, reconstruction: Reconstruction, timeline: Timeline, size: float
+) -> dict[int, bpy.types.Object]:
+    """The cameras by the scene frame from which on each is the one to look through."""
+    if timeline.shot:
+        return {timeline.first: build_shot_camera(holder, root, reconstruction, timeline, size)}
+    return build_still_cameras(holder, root, reconstruction, timeline, size)
+
+
+def _follow_plate(
+    scene: bpy.types.Scene, reconstruction: Reconstruction, timeline: Timeline, cameras: dict[int, bpy.types.Object]
+) -> None:
+    chosen = [reconstruction.frames[position] for position in registered(reconstruction)]
+    sizes = Counter((frame.width, frame.height) for frame in chosen)
+    set_up_scene(scene, timeline, reconstruction.source.fps, sizes.most_common(1)[0][0], lenses(chosen).pixel_aspect)
+    scene.camera = next(iter(cameras.values()))
+    if not timeline.shot:
+        switch_cameras(scene, cameras)
+
+
+def _structure(reconstruction: Reconstruction, samples: Samples | None) -> NDArray[np.floating]:
+    """Some tens of thousands of points (M, 3) in the reconstruction's own world: the more confident dense ones, else
+    the sparse ones."""
+    if samples is not None and len(samples.xyz):
+        sure = np.flatnonzero(samples.confidence >= np.median(samples.confidence))
+        return points_from_blender(samples.xyz[sure[:: max(1, len(sure) // 20_000)]])
+    if reconstruction.points is not None:
+        return reconstruction.points.xyz
+    return np.zeros((0, 3))
+
+
+def _size(reconstruction: Reconstruction, points: NDArray[np.floating]) -> float:
+    """How far away things are: the median distance from the cameras' middle to the points; without points, the
+    spread of the cameras, or 1."""
+    poses = np.array([frame.pose.camera_from_world for frame in reconstruction.frames if frame.pose is not None])
+    centers = camera_center(poses)
+    others = points if len(points) else centers
+    distance = float(np.median(np.linalg.norm(others - centers.mean(axis=0), axis=1)))
+    return distance if distance > 0 else 1.0
+
+
+def _warnings(reconstruction: Reconstruction, options: SceneOptions, scene: bpy.types.Scene) -> list[str]:
+    frames = [reconstruction.frames[position] for position in registered(reconstruction)]
+    lines = []
+    missing = len(reconstruction.frames) - len(frames)
+    if missing:
+        lines.append(f"{missing} of {len(reconstruction.frames)} frames could not be placed and have no camera.")
+    gone = {path for frame in frames if not (path := picture_path(reconstruction, frame)).is_file()}
+    if gone:
+        lines.append(f"{len(gone)} pictures are no longer where they were, such as '{min(gone)}'.")
+    if any(frame.pose is not None and frame.pose.distortion is not None for frame in frames):
+        lines.append("The lens distorts: Blender's camera does not, so the plate is off towards its edges.")
+    if len({(frame.width, frame.height) for frame in frames}) > 1:
+        lines.append("The pictures differ in size: the scene has the most common one's resolution.")
+    aspect = lenses(frames).pixel_aspect
+    if options.setup_scene == "keep" and not np.allclose(
+        aspect[0] / aspect[1], scene.render.pixel_aspect_x / scene.render.pixel_aspect_y, atol=1e-4
+    ):
+        lines.append(f"The plate's pixel aspect is {aspect[0]:.4g} : {aspect[1]:.4g}; the scene's is not.")
+    return lines

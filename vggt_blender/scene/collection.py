@@ -1,0 +1,111 @@
+"""One collection per reconstruction: what belongs to it, found again by role whatever the artist renamed."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import bpy
+
+from ..exchange.reconstruction import VERSION, Reconstruction
+
+ID = "vggt_id"
+ROLE = "vggt_role"
+FOLDER = "vggt_folder"
+FORMAT_VERSION = "vggt_version"
+SOURCE = "vggt_source"
+KIND = "vggt_kind"
+
+
+class Holder:
+    """The collection of one reconstruction, and the way to make or find its objects.
+
+    Every object carries the collection's id and its role ("root", "camera", "plane:NAME", ...) as custom properties,
+    so that a new solve updates the objects that are there, together with what the artist attached to them.
+    """
+
+    def __init__(self, collection: bpy.types.Collection) -> None:
+        self.collection = collection
+        self._objects: dict[str, bpy.types.Object] = {}
+        inside = set(collection.all_objects)
+        for thing in bpy.data.objects:
+            # a duplicate carries the same marks: the one in the collection is the original
+            if thing.get(ID) == collection[ID] and (thing in inside or thing[ROLE] not in self._objects):
+                self._objects[thing[ROLE]] = thing
+
+    @classmethod
+    def create(cls, name: str, parent: bpy.types.Collection) -> Holder:
+        collection = bpy.data.collections.new(name)
+        collection[ID] = uuid.uuid4().hex
+        parent.children.link(collection)
+        return cls(collection)
+
+    @property
+    def name(self) -> str:
+        return str(self.collection.name)
+
+    def describe(self, reconstruction: Reconstruction) -> None:
+        """Note where the reconstruction lies and what it shows, for importing it again."""
+        self.collection[FOLDER] = str(reconstruction.folder.absolute())
+        self.collection[FORMAT_VERSION] = VERSION
+        self.collection[SOURCE] = reconstruction.source.path
+        self.collection[KIND] = reconstruction.source.kind
+
+    def find(self, role: str) -> bpy.types.Object | None:
+        return self._objects.get(role)
+
+    def ensure(
+        self, role: str, name: str, data: bpy.types.ID | None, group: str | None = None
+    ) -> tuple[bpy.types.Object, bool]:
+        """The object of `role`, and whether it is new. A new one gets `data` and sits in the sub-collection `group`.
+
+        An object that is there keeps its own data; `data` is then not used and removed.
+        """
+        present = self._objects.get(role)
+        if present is not None:
+            if data is not None:
+                bpy.data.batch_remove([data])
+            return present, False
+        thing = bpy.data.objects.new(name, data)
+        thing[ID], thing[ROLE] = self.collection[ID], role
+        self._group(group).objects.link(thing)
+        self._objects[role] = thing
+        return thing, True
+
+    def keep_only(self, prefix: str, roles: set[str]) -> None:
+        """Remove the objects whose role starts with `prefix` and is not among `roles`, with their unused data."""
+        for role in [role for role in self._objects if role.startswith(prefix) and role not in roles]:
+            thing = self._objects.pop(role)
+            data = thing.data
+            bpy.data.objects.remove(thing)
+            if data is not None and data.users == 0:
+                bpy.data.batch_remove([data])
+
+    def _group(self, title: str | None) -> bpy.types.Collection:
+        if title is None:
+            return self.collection
+        for child in self.collection.children:
+            if child.get(ROLE) == title:
+                return child
+        child = bpy.data.collections.new(f"{self.name} {title}")
+        child[ROLE] = title
+        self.collection.children.link(child)
+        return child
+
+
+def find_collection(source_path: str) -> bpy.types.Collection | None:
+    """The newest collection in this file that shows the source at `source_path`, or None."""
+    wanted = _same(source_path)
+    matches = [c for c in bpy.data.collections if ID in c and _same(str(c.get(SOURCE, ""))) == wanted]
+    return matches[-1] if matches else None
+
+
+def _same(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
+
+
+def title_of(reconstruction: Reconstruction) -> str:
+    """A name for people: the video's or the folder's, without its ending."""
+    path = Path(reconstruction.source.path)
+    name = path.stem if reconstruction.source.kind == "video" else path.name
+    return (name or reconstruction.folder.name or "Reconstruction")[:40]

@@ -1,0 +1,85 @@
+"""The plate: picture files as Blender images, and as the background of a camera at the right frames and fit."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..exchange.reconstruction import Frame, Reconstruction
+from .orientation import orientation_of
+from .timeline import Timeline
+
+# How Blender has to turn (degrees, anticlockwise) and mirror a stored picture to show it upright, by EXIF orientation.
+_UPRIGHT: dict[int, tuple[int, bool]] = {
+    1: (0, False), 2: (0, True), 3: (180, False), 4: (180, True), 5: (90, True), 6: (-90, False), 7: (-90, True),
+    8: (90, False),
+}  # fmt: skip
+
+
+def picture_path(reconstruction: Reconstruction, frame: Frame) -> Path:
+    """Where the picture (or the video) of `frame` lies; relative paths count from the reconstruction folder."""
+    path = Path(reconstruction.source.path if reconstruction.source.kind == "video" else frame.path)
+    return path if path.is_absolute() else (reconstruction.folder / path).absolute()
+
+
+def load_image(path: Path, source: str = "FILE", *, share: bool = True) -> bpy.types.Image:
+    """The image at `path` with `source` ``FILE``, ``SEQUENCE`` or ``MOVIE``; one that is loaded already is shared.
+
+    The file is referred to, never packed: relative to a saved .blend on the same drive, absolute otherwise.
+    """
+    if share:
+        for image in bpy.data.images:
+            if image.source == source and Path(bpy.path.abspath(image.filepath)) == path:
+                return image
+    image = bpy.data.images.load(str(path), check_existing=False)
+    if image.source != source:
+        image.source = source
+    if bpy.data.filepath and Path(bpy.data.filepath).drive == path.drive:
+        image.filepath = bpy.path.relpath(str(path))
+    return image
+
+
+def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, position: int, timeline: Timeline) -> bool:
+    """Make the plate the background of `camera`: of a shot every frame, of a still the picture at `position`.
+
+    Returns False, and leaves the camera alone, where the file is not there.
+    """
+    frame = reconstruction.frames[position]
+    kind = {"images": "FILE", "sequence": "SEQUENCE", "video": "MOVIE"}[reconstruction.source.kind]
+    path = picture_path(reconstruction, frame)
+    if not path.is_file():
+        return False
+    background: Any = camera.background_images[0] if camera.background_images else camera.background_images.new()
+    background.image = load_image(path, kind, share=kind == "FILE")
+    background.alpha = 1.0
+    camera.show_background_images = True
+    if kind == "FILE":
+        _turn_upright(background, frame, orientation_of(path))
+    else:
+        _follow_timeline(background, timeline)
+    background.frame_method = "FIT"
+    return True
+
+
+def _follow_timeline(background: Any, timeline: Timeline) -> None:
+    """Show file (or movie frame) n at scene frame n - shift. Movies count from 1, as the numbers of a video do."""
+    user = background.image_user
+    movie = background.image.source == "MOVIE"
+    first = 1 if movie else timeline.first + timeline.shift
+    last = timeline.last + timeline.shift
+    user.frame_start = first - timeline.shift
+    user.frame_duration = max(last, background.image.frame_duration if movie else 0) - first + 1
+    user.frame_offset = first - 1
+    user.use_auto_refresh = True
+
+
+def _turn_upright(background: Any, frame: Frame, orientation: int) -> None:
+    turn, mirror = _UPRIGHT[orientation]
+    background.rotation = math.radians(turn)
+    background.use_flip_x = mirror
+    aspect = frame.width / frame.height
+    # Blender fits the stored picture into the frame before it turns it
+    background.scale = max(aspect, 1 / aspect) if turn in (90, -90) else 1.0

@@ -1,0 +1,98 @@
+"""Point clouds: vertex meshes with attributes, drawn as points by geometry nodes of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exchange.reconstruction import Points
+from ..geometry.blender_axes import points_to_blender
+from .collection import Holder
+from .materials import attribute_material
+from .node_groups import MATERIAL, point_group
+from .samples import Samples, ranks
+from .timeline import Timeline
+from .versions import set_modifier_input
+
+DENSE, SPARSE = "cloud", "sparse cloud"
+MODIFIER = "VGGT Points"
+
+CONFIDENCE = 0.1  # share hidden at first
+EDGE = 0.1
+
+
+def build_cloud(holder: Holder, root: bpy.types.Object, samples: Samples, timeline: Timeline) -> bpy.types.Object:
+    """The dense cloud: attributes ``color``, ``confidence``, ``confidence_rank``, ``edge`` and ``frame`` (the plate's
+    number, for stills the place in the row from 1)."""
+    numbers = np.array([timeline.frame(position) for position in range(len(timeline.frames))], np.int32)
+    attributes: dict[str, NDArray[Any]] = {
+        "color": samples.rgb,
+        "confidence": samples.confidence,
+        "confidence_rank": ranks(samples.confidence),
+        "edge": samples.edge,
+        "frame": numbers[samples.position],
+    }
+    return _cloud(
+        holder, root, DENSE, f"{holder.name} points", samples.xyz, attributes, 0.5 * samples.spacing, CONFIDENCE
+    )
+
+
+def build_sparse_cloud(holder: Holder, root: bpy.types.Object, points: Points, radius: float) -> bpy.types.Object:
+    """The solver's own points: attributes ``color``, ``confidence`` (1 / (1 + error)), ``error`` in pixels and
+    ``observations``."""
+    error = np.nan_to_num(points.error, nan=np.inf)
+    confidence = (1.0 / (1.0 + np.maximum(error, 0))).astype(np.float32)
+    attributes: dict[str, NDArray[Any]] = {
+        "color": points.rgb,
+        "confidence": confidence,
+        "confidence_rank": ranks(confidence),
+        "error": points.error,
+        "observations": points.observations,
+    }
+    xyz = points_to_blender(points.xyz)
+    return _cloud(holder, root, SPARSE, f"{holder.name} sparse points", xyz, attributes, radius, 0.0)
+
+
+def _cloud(
+    holder: Holder,
+    root: bpy.types.Object,
+    role: str,
+    name: str,
+    xyz: NDArray[np.float32],
+    attributes: dict[str, NDArray[Any]],
+    radius: float,
+    confidence: float,
+) -> bpy.types.Object:
+    cloud, new = holder.ensure(role, name, bpy.data.meshes.new(name))
+    write_vertices(cloud.data, xyz)
+    for key, values in attributes.items():
+        write_attribute(cloud.data, key, values)
+    if new:
+        cloud.parent = root
+        modifier = cloud.modifiers.new(MODIFIER, "NODES")
+        modifier.node_group = point_group(name, radius, confidence, EDGE)
+        set_modifier_input(modifier, MATERIAL, attribute_material(name))
+    return cloud
+
+
+def write_vertices(mesh: bpy.types.Mesh, xyz: NDArray[np.float32]) -> None:
+    """Replace all geometry of `mesh` by vertices (P, 3)."""
+    mesh.clear_geometry()
+    mesh.vertices.add(len(xyz))
+    mesh.attributes["position"].data.foreach_set("vector", np.ascontiguousarray(xyz, np.float32).ravel())
+
+
+def write_attribute(mesh: bpy.types.Mesh, name: str, values: NDArray[Any], domain: str = "POINT") -> None:
+    """Attribute `name` with one entry per element of `domain`: uint8 (P, 3) is an sRGB color, else a number (P,)."""
+    if values.ndim == 2:
+        attribute = mesh.attributes.new(name, "BYTE_COLOR", domain)
+        rgba = np.full((len(values), 4), 1.0, np.float32)
+        np.multiply(values, np.float32(1 / 255), out=rgba[:, :3])
+        attribute.data.foreach_set("color_srgb", rgba.ravel())
+    elif values.dtype.kind == "f":
+        mesh.attributes.new(name, "FLOAT", domain).data.foreach_set("value", np.ascontiguousarray(values, np.float32))
+    else:
+        mesh.attributes.new(name, "INT", domain).data.foreach_set("value", np.ascontiguousarray(values, np.int32))
