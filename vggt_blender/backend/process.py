@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -33,11 +33,20 @@ else:
 class BackendProcess:
     """`interpreter ARGUMENTS`, started in the extension's folder `root`.
 
-    `next_line` and `send` return at once. Raises `JobError` with code ``no_backend`` where the interpreter does not
-    start. On POSIX the process leads a group of its own, which `close` ends as a whole.
+    It gets the variables of `process_environment` unless others are given, and each line of its standard error goes to
+    `on_error` too. `next_line` and `send` return at once. Raises `JobError` with code ``no_backend`` where the
+    interpreter does not start. On POSIX the process leads a group of its own, which `close` ends as a whole.
     """
 
-    def __init__(self, interpreter: Path, root: Path, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        interpreter: Path,
+        root: Path,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        on_error: Callable[[str], None] | None = None,
+    ) -> None:
         try:
             self._process = subprocess.Popen(
                 [str(interpreter), *arguments],
@@ -45,7 +54,7 @@ class BackendProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=root,
-                env=process_environment(root),
+                env=process_environment(root) if environment is None else environment,
                 encoding="utf-8",
                 errors="replace",
                 start_new_session=sys.platform != "win32",
@@ -58,11 +67,12 @@ class BackendProcess:
         self._outgoing: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._errors: deque[str] = deque(maxlen=STDERR_LINES)
         self._exit_seen: float | None = None
+        self._on_error = on_error
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         assert stdin is not None
         assert stdout is not None
         assert stderr is not None
-        self._readers = [_thread(_read, stdout, self._lines.put), _thread(_read, stderr, self._errors.append)]
+        self._readers = [_thread(_read, stdout, self._lines.put), _thread(_read, stderr, self._note_error)]
         _thread(_write, stdin, self._outgoing)
 
     @property
@@ -126,6 +136,11 @@ class BackendProcess:
         else:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+    def _note_error(self, line: str) -> None:
+        self._errors.append(line)
+        if self._on_error is not None:
+            self._on_error(line)
 
     def _wait(self, timeout_s: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -32,9 +32,9 @@ def run_job(job: Job, report: Reporter) -> Path:
     in the same folder is kept.
     """
     with _one_clear_line(job), ReconstructionWriter(job.output, overwrite=job.overwrite) as writer:
-        source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
         name = choose_engine(job)
         engine = _load(name)
+        source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
         _check_enough(source, name)
         _warn_of_unused(job, name, engine, report)
         return engine.reconstruct(source, writer, job, report)

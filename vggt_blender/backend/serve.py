@@ -1,0 +1,121 @@
+"""Jobs as JSON lines on standard input, messages as JSON lines on standard output, until the input ends.
+
+This module may import the standard library and exchange only. The lines are described in docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..exchange import messages
+from ..exchange.job import Job
+from ..exchange.messages import JobError, Message
+from .supervisor import Supervisor
+
+
+def print_message(message: Message) -> None:
+    """One line on standard output, at once."""
+    sys.stdout.write(messages.encode(message))
+    sys.stdout.flush()
+
+
+def print_log(line: str) -> None:
+    """A line that the worker logged, on standard error."""
+    sys.stderr.write(line)
+    sys.stderr.flush()
+
+
+def stop_on_signals(supervisor: Supervisor) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal stop every job."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: supervisor.request(supervisor.stop))
+
+
+def serve() -> bool:
+    """Work until standard input ends and its jobs are done. Returns False where a signal stopped it."""
+    supervisor = Supervisor(print_message, print_log)
+    stop_on_signals(supervisor)
+    listen(supervisor)
+    return supervisor.run()
+
+
+def listen(supervisor: Supervisor, *, only_cancel: bool = False) -> None:
+    """Obey the lines of standard input from a thread. With `only_cancel` its end means nothing, nor do jobs on it."""
+    reader = threading.Thread(target=_read, args=(sys.stdin, supervisor, only_cancel), name="requests", daemon=True)
+    reader.start()
+    threading.Thread(target=_stop_without_reader, args=(supervisor,), name="reader-gone", daemon=True).start()
+
+
+def absolute(job: Job) -> Job:
+    """The same job with paths that do not depend on the current folder."""
+    model = job.model if job.model is None or not Path(job.model).expanduser().exists() else _absolute(job.model)
+    return dataclasses.replace(
+        job,
+        inputs=tuple(_absolute(path) for path in job.inputs),
+        output=_absolute(job.output),
+        mask=None if job.mask is None else _absolute(job.mask),
+        model=model,
+    )
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _read(stream: TextIO, supervisor: Supervisor, only_cancel: bool) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        for line in stream:
+            if line.strip():
+                supervisor.request(functools.partial(_obey, line, supervisor, only_cancel))
+    if not only_cancel:
+        supervisor.request(supervisor.end)
+
+
+def _obey(line: str, supervisor: Supervisor, only_cancel: bool) -> None:
+    try:
+        request: Any = json.loads(line)
+    except ValueError:
+        request = None
+    kind = request.get("type") if isinstance(request, dict) else None
+    named = request.get("job", request.get("id")) if isinstance(request, dict) else None
+    if kind == "cancel":
+        supervisor.cancel(named if isinstance(named, str) else None)
+    elif only_cancel:
+        return
+    elif kind == "unload":
+        supervisor.unload()
+    elif kind == "job":
+        try:
+            supervisor.submit(absolute(Job.from_dict({key: request[key] for key in request if key != "type"})))
+        except JobError as failure:
+            supervisor.refuse(named if isinstance(named, str) else "", failure)
+    else:
+        supervisor.refuse(
+            named if isinstance(named, str) else "",
+            JobError("usage", "A line of input must be a JSON object with the type 'job', 'cancel' or 'unload'."),
+        )
+
+
+def _stop_without_reader(supervisor: Supervisor) -> None:
+    """Nobody reads the messages any more (the program that started this one is gone): stop."""
+    if sys.platform == "win32":
+        return  # there the next message that cannot be written ends it
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+        poll.poll()
+    except (OSError, ValueError):
+        return
+    supervisor.request(supervisor.stop)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,60 @@
+"""The points of a reconstruction as one cloud."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exchange.messages import JobError
+from ..exchange.reconstruction import Reconstruction
+from ..geometry.cameras import Lens, sample_pixels, unproject
+
+POINT_LIMIT = 2_000_000
+CONFIDENCE_PERCENTILE = 20.0
+
+
+def gather_points(
+    reconstruction: Reconstruction, limit: int = POINT_LIMIT, percentile: float = CONFIDENCE_PERCENTILE
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """World points (P, 3) in OpenCV's axes and their sRGB colors (P, 3), at most `limit`.
+
+    From the depth maps, without the least confident `percentile` percent; from the sparse points where there is no
+    depth. Raises `JobError` where there is neither.
+    """
+    if reconstruction.depth is not None:
+        return _from_depth(reconstruction, limit, percentile)
+    if reconstruction.points is not None and len(reconstruction.points.xyz):
+        step = -(-len(reconstruction.points.xyz) // limit)
+        return reconstruction.points.xyz[::step], reconstruction.points.rgb[::step]
+    raise JobError("nothing", "This reconstruction has neither depth nor points to write.")
+
+
+def _from_depth(
+    reconstruction: Reconstruction, limit: int, percentile: float
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    depth, confidence, color = reconstruction.depth, reconstruction.confidence, reconstruction.color
+    assert depth is not None
+    assert confidence is not None
+    assert color is not None
+    frames = [
+        (position, frame.pose, frame.depth_to_image)
+        for position, frame in enumerate(reconstruction.frames)
+        if frame.pose is not None and frame.depth_to_image is not None
+    ]
+    known = [np.isfinite(depth[position]) & (depth[position] > 0) for position, _, _ in frames]
+    total = sum(int(mask.sum()) for mask in known)
+    if total == 0:
+        raise JobError("nothing", "This reconstruction has no depth that is known.")
+    sample = np.concatenate([confidence[p][mask][::16] for (p, _, _), mask in zip(frames, known, strict=True)])
+    threshold = np.percentile(sample, percentile) if len(sample) else 0.0
+    step = max(1, -(-total // limit))
+    clouds, colors = [], []
+    for (position, pose, depth_to_image), mask in zip(frames, known, strict=True):
+        rows, columns = (axis[::step] for axis in np.nonzero(mask & (confidence[position] >= threshold)))
+        lens = Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion)
+        pixels = sample_pixels((depth.shape[1], depth.shape[2]), depth_to_image)[rows, columns]
+        points = unproject(pixels, depth[position][rows, columns], pose.camera_from_world, lens)
+        finite = np.isfinite(points).all(axis=1)
+        clouds.append(points[finite].astype(np.float32))
+        colors.append(color[position][rows, columns][finite])
+    return np.concatenate(clouds), np.concatenate(colors)

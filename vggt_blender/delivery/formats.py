@@ -1,0 +1,52 @@
+"""The formats that a reconstruction can be written in. Imports a format's libraries when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..exchange.messages import JobError
+
+if TYPE_CHECKING:
+    from ..exchange.reconstruction import Reconstruction
+
+FORMATS = ("chan", "colmap", "glb", "ply")
+"""Each is a module of this room with ``write(reconstruction, path)``; all but colmap write one file."""
+
+
+def export(reconstruction: Reconstruction, to: str, output: Path, *, overwrite: bool = False) -> Path:
+    """Write `reconstruction` as format `to`; returns what was written, whole or not at all.
+
+    Raises `JobError` where the output exists (and `overwrite` is not set), cannot be written, or where the
+    reconstruction has nothing that the format can hold.
+    """
+    output = output.expanduser().absolute()
+    if output.is_dir() and any(output.iterdir()) if to == "colmap" else output.exists():
+        if not overwrite:
+            raise JobError("exists", f"'{output}' is already there: choose another name or --overwrite.")
+        if to != "colmap" and output.is_dir():
+            raise JobError("output", f"'{output}' is a folder: name a file.")
+    writer = importlib.import_module(f".{to}", __package__)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent) as staging:
+            staged = Path(staging) / output.name
+            writer.write(reconstruction, staged)
+            _move(staged, output)
+    except OSError as failure:
+        raise JobError("output", f"Cannot write '{output}': {failure.strerror or failure}.") from None
+    return output
+
+
+def _move(staged: Path, output: Path) -> None:
+    if not staged.is_dir():
+        staged.replace(output)
+        return
+    output.mkdir(exist_ok=True)
+    for file in staged.iterdir():
+        if (output / file.name).is_dir():
+            shutil.rmtree(output / file.name)
+        file.replace(output / file.name)
