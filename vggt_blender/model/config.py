@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 LEVELS = 4  # feature levels that a DPT head fuses
@@ -131,6 +131,16 @@ class VGGTConfig:
         )
         config.check()
         return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` reads them back."""
+        heads = {"camera_head": self.camera, "depth_head": self.depth, "point_head": self.point}
+        return {
+            "patch_size": self.patch_size,
+            "aggregator": asdict(self.aggregator) | {"patch_embed": "vit" if self.encoder else "conv"},
+            "vit": asdict(self.encoder) if self.encoder else None,
+            **{name: asdict(head) if head else None for name, head in {**heads, "track_head": self.track}.items()},
+        }
 
     def check(self) -> None:
         """Raise ValueError where sizes contradict each other."""
