@@ -1,0 +1,36 @@
+"""Render the shots with known truth: ``python -m benchmarks.truth --shots exterior,portrait --output DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from .record import Place
+from .render import render_shot
+from .shots import SHOTS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.truth", description=__doc__)
+    parser.add_argument("--shots", default=",".join(SHOTS), help="names, separated by commas; all by default")
+    parser.add_argument("--output", type=Path, default=Path.home() / ".cache" / "vggt_matchmove" / "truth")
+    parser.add_argument("--size", type=int, help="longer side in pixels, instead of each shot's own")
+    parser.add_argument("--samples", type=int, default=8, help="light samples a pixel (default 8)")
+    options = parser.parse_args()
+    unknown = sorted(set(options.shots.split(",")) - set(SHOTS))
+    if unknown:
+        parser.error(f"there is no shot {', '.join(unknown)}; there are {', '.join(SHOTS)}")
+    for name in options.shots.split(","):
+        shot = SHOTS[name]
+        ratio = 1.0 if options.size is None else options.size / max(shot.size)
+        size = (round(shot.size[0] * ratio), round(shot.size[1] * ratio))
+        place = Place(options.output / name, shot, size)
+        place.prepare({"size": size, "samples": options.samples, "seed": shot.seed, "frames": shot.frames})
+        started = time.monotonic()
+        render_shot(shot, place, options.samples, lambda line: print(line, flush=True))
+        print(f"{name}: {place.folder} ({time.monotonic() - started:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()

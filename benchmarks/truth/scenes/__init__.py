@@ -1,0 +1,1 @@
+"""The places: each module has ``build(seed)``, which fills an empty Blender file."""
