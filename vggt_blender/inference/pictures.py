@@ -63,6 +63,18 @@ def probe_picture(path: Path) -> Probe:
     return Probe(width, height, _focal(path, width, height), picture.opaque is not None, luminance)
 
 
+def stated_size(path: Path) -> tuple[int, int] | None:
+    """Width and height as the file's header has them, orientation applied; None where it has no readable header."""
+    if path.suffix.lower() in _NOT_FOR_PILLOW:
+        return _size_by_ffmpeg(path)
+    try:
+        with Image.open(path) as image:
+            turned = image.format != "TIFF" and image.getexif().get(0x0112) in _SWAPS_SIDES  # Pillow turns TIFF itself
+            return (image.height, image.width) if turned else image.size
+    except Exception:  # a damaged file raises whatever its damaged part raises
+        return _size_by_ffmpeg(path)
+
+
 def read_picture(path: Path) -> Picture:
     """Decode `path`, with its orientation applied and transparency laid over white. Raises `UnreadableError`."""
     _check_file(path)
@@ -184,6 +196,17 @@ def _decode_opencv(path: Path) -> NDArray[Any] | None:
     if pixels is None or pixels.ndim == 2:
         return pixels
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+
+
+def _size_by_ffmpeg(path: Path) -> tuple[int, int] | None:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            size = container.streams.video[0].codec_context
+            return (size.width, size.height) if size.width else None
+    except (av.error.FFmpegError, OSError, IndexError):
+        return None
 
 
 def _decode_ffmpeg(path: Path) -> NDArray[Any] | None:

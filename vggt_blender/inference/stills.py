@@ -16,7 +16,7 @@ from ..exchange.reconstruction import Source
 from .display_curve import DisplayCurve, curve_for
 from .frames import SourceFrame
 from .masks import Masks
-from .pictures import Picture, Probe, UnreadableError, probe_picture, read_picture
+from .pictures import Picture, Probe, UnreadableError, probe_picture, read_picture, stated_size
 from .plates import Listing
 
 
@@ -65,37 +65,32 @@ def open_stills(
     listing: Listing, kind: str, frames: FrameRange, report: Reporter | None, mask: str | None
 ) -> StillSource:
     """Look at every chosen picture once; those that cannot be read are named in a warning and left out."""
-    chosen = [
-        (index, path)
-        for index, path in enumerate(listing.pictures)
-        if (listing.numbers[index] if listing.numbers else index) in frames
-    ]
+    numbers = listing.numbers
+    if numbers is not None and kind == "auto" and len({stated_size(path) for path in listing.pictures} - {None}) > 1:
+        numbers = None  # numbered like plates, but of several sizes
+    chosen = [index for index in range(len(listing.pictures)) if (numbers[index] if numbers else index) in frames]
     if not chosen:
-        raise JobError("no_frames", f"The range {frames} leaves none of {_extent(listing)}: choose another.")
-    probes = _probe_all([path for _, path in chosen], report)
-    good = [(index, path, probe) for (index, path), probe in zip(chosen, probes, strict=True) if probe is not None]
+        extent = f"plate's frames {numbers[0]} to {numbers[-1]}" if numbers else f"{len(listing.pictures)} pictures"
+        raise JobError("no_frames", f"The range {frames} leaves none of the {extent}: choose another.")
+    probes = _probe_all([listing.pictures[index] for index in chosen], report)
+    good = [(index, listing.pictures[index], probe) for index, probe in zip(chosen, probes, strict=True) if probe]
     if not good:
-        raise JobError("no_pictures", f"None of the {len(chosen)} files can be read as a picture ({chosen[0][1]}).")
-    sequence = listing.numbers is not None and (
-        kind == "sequence" or len({(probe.width, probe.height) for _, _, probe in good}) == 1
-    )
-    if listing.numbers is not None and not sequence and frames != FrameRange():
-        # the sizes differ, so these are images after all, and a range counts their positions
-        return open_stills(Listing(listing.folder, pictures=listing.pictures), "images", frames, None, mask)
+        first = listing.pictures[chosen[0]]
+        raise JobError("no_pictures", f"None of the {len(chosen)} files can be read as a picture (first: '{first}').")
     names = unique_names([path for _, path, _ in good], listing.folder)
     found = tuple(
         SourceFrame(
             name=name,
             path=str(path),
             index=index,
-            number=listing.numbers[index] if sequence and listing.numbers else None,
+            number=numbers[index] if numbers else None,
             width=probe.width,
             height=probe.height,
             focal_px=probe.focal_px,
         )
         for name, (index, path, probe) in zip(names, good, strict=True)
     )
-    source = Source("sequence", listing.pattern or "") if sequence else Source("images", str(listing.folder))
+    source = Source("sequence", str(listing.pattern)) if numbers else Source("images", str(listing.folder))
     curve = curve_for([probe.luminance for _, _, probe in good if probe.luminance is not None])
     masks = None if mask is None else Masks(mask, found, report)
     return StillSource(source, found, tuple(probe.transparent for _, _, probe in good), curve, masks)
@@ -105,12 +100,6 @@ def unique_names(paths: Sequence[Path], folder: Path) -> list[str]:
     """File names where they differ, else the paths below `folder`."""
     names = [path.name for path in paths]
     return names if len(set(names)) == len(names) else [path.relative_to(folder).as_posix() for path in paths]
-
-
-def _extent(listing: Listing) -> str:
-    if listing.numbers:
-        return f"the plate's frames {listing.numbers[0]} to {listing.numbers[-1]}"
-    return f"the {len(listing.pictures)} pictures"
 
 
 def _probe_all(paths: Sequence[Path], report: Reporter | None) -> list[Probe | None]:
