@@ -27,7 +27,17 @@ from .masks import Masks
 SEEK_FROM = 48
 """Frames further ahead than this are sought; nearer ones are decoded up to."""
 
-_BT709_HEIGHT = 720  # without a note in the file, high definition is BT.709 and anything smaller BT.601
+_MATRICES = {  # by FFmpeg's AVColorSpace
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+_BT709_HEIGHT = 720  # a file that does not name its matrix: high definition is BT.709, smaller and JPEG BT.601
+_TIME_MAY_JUMP = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: MPEG streams, whose stamps after a seek are guessed
 
 
 @dataclass(frozen=True)
@@ -216,10 +226,11 @@ def upright(frame: Any, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def rgb_of(frame: Any) -> NDArray[np.uint8]:
     """The frame (H, W, 3) as full-range sRGB bytes, upright."""
-    colorspace = frame.colorspace
-    if colorspace == Colorspace.DEFAULT:
-        colorspace = Colorspace.ITU709 if frame.height >= _BT709_HEIGHT else Colorspace.ITU601
-    return upright(frame, frame.to_ndarray(format="rgb24", src_colorspace=colorspace))
+    matrix = _MATRICES.get(int(frame.colorspace))
+    if matrix is None:
+        high_definition = frame.height >= _BT709_HEIGHT and not frame.format.name.startswith("yuvj")
+        matrix = Colorspace.ITU709 if high_definition else Colorspace.ITU601
+    return upright(frame, frame.to_ndarray(format="rgb24", src_colorspace=matrix))
 
 
 class _Decoder:
@@ -250,6 +261,8 @@ class _Decoder:
         if hasattr(self, "_container"):
             self.close()
         self._container = open_container(self._path)
+        if self._container.format.flags & _TIME_MAY_JUMP:
+            self._index_of = {}
         self._stream = picture_stream(self._container, self._path)
         self._frames = decode_frames(self._container, self._stream)
         self._next = 0
