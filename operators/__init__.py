@@ -1,0 +1,41 @@
+"""One file for each thing the user can do: gather, call one function, report."""
+
+import bpy
+
+from . import pump
+from .cancel import VGGT_OT_cancel
+from .check_backend import VGGT_OT_check_backend
+from .dismiss import VGGT_OT_dismiss
+from .import_reconstruction import VGGT_OT_import_reconstruction, draw_menu
+from .open_folder import VGGT_OT_open_folder
+from .pick_source import VGGT_OT_pick_source
+from .remove_result import VGGT_OT_remove_result
+from .show_details import VGGT_OT_copy_details, VGGT_OT_show_details
+from .solve import VGGT_OT_solve
+
+CLASSES = (
+    VGGT_OT_pick_source,
+    VGGT_OT_solve,
+    VGGT_OT_cancel,
+    VGGT_OT_import_reconstruction,
+    VGGT_OT_open_folder,
+    VGGT_OT_remove_result,
+    VGGT_OT_show_details,
+    VGGT_OT_copy_details,
+    VGGT_OT_dismiss,
+    VGGT_OT_check_backend,
+)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.TOPBAR_MT_file_import.append(draw_menu)
+    pump.register()
+
+
+def unregister() -> None:
+    pump.unregister()
+    bpy.types.TOPBAR_MT_file_import.remove(draw_menu)
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,60 @@
+"""Build the scene from a reconstruction on disk: no backend, no network."""
+
+from pathlib import Path
+
+import bpy
+from bpy.props import StringProperty
+
+from ..vggt_blender.exchange.messages import JobError
+from ..vggt_blender.exchange.reconstruction import load_reconstruction
+from .importing import build_result
+from .placement import AsksPlacement
+from .results import list_result
+from .session import session
+
+
+class VGGT_OT_import_reconstruction(AsksPlacement, bpy.types.Operator):
+    """Build cameras, points and depth planes from a reconstruction folder"""
+
+    bl_idname = "vggt.import_reconstruction"
+    bl_label = "Import Reconstruction"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  (Blender's own declaration)
+
+    filepath: StringProperty(
+        name="Reconstruction",
+        description="The reconstruction's folder, or the reconstruction.json in it",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if self.filepath:
+            return self.ask(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        if self.asked:
+            super().draw(context)
+        else:
+            self.layout.prop(self, "placement")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = context.scene
+        try:
+            reconstruction = load_reconstruction(Path(bpy.path.abspath(self.filepath)))
+            result = build_result(reconstruction, scene, self.settled_placement(scene))
+        except JobError as failure:
+            self.report({"ERROR"}, failure.message)
+            return {"CANCELLED"}
+        list_result(scene, reconstruction)
+        session.forget_waiting(reconstruction.folder)
+        for warning in result.warnings:
+            self.report({"WARNING"}, warning)
+        return {"FINISHED"}
+
+
+def draw_menu(self: bpy.types.Menu, _context: bpy.types.Context) -> None:
+    """The entry of File > Import."""
+    self.layout.operator(VGGT_OT_import_reconstruction.bl_idname, text="VGGT Reconstruction (reconstruction.json)")

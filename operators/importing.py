@@ -1,0 +1,26 @@
+"""A reconstruction into a scene, as the scene's settings ask."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..vggt_blender.exchange.reconstruction import Reconstruction
+from ..vggt_blender.scene.build import SceneOptions, SceneResult, build_scene
+from .results import list_result
+
+
+def build_result(reconstruction: Reconstruction, scene: bpy.types.Scene, placement: str) -> SceneResult:
+    """Build what the settings of `scene` ask for. `placement` is ``this``, ``new`` or ``keep``.
+
+    A new scene lists the reconstruction as well, and takes the place of `scene` in its windows. Raises `JobError`.
+    """
+    settings = scene.vggt
+    planes = "auto" if settings.use_planes else "none"
+    options = SceneOptions(setup_scene=placement, points=settings.use_points, planes=planes)
+    result = build_scene(reconstruction, options, scene)
+    if result.scene != scene:
+        list_result(result.scene, reconstruction)
+        for window in bpy.context.window_manager.windows:
+            if window.scene == scene:
+                window.scene = result.scene
+    return result

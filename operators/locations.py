@@ -1,0 +1,48 @@
+"""Where things are: the extension, its preferences, the backend's Python and the folder for a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..vggt_blender.backend.environment import find_interpreter
+
+PACKAGE = __package__.rpartition(".")[0]
+ROOT = Path(__file__).parents[1]
+
+
+def preferences(context: bpy.types.Context) -> bpy.types.AddonPreferences | None:
+    """The add-on's preferences; None where it was registered without being enabled."""
+    addon = context.preferences.addons.get(PACKAGE)
+    return None if addon is None else addon.preferences
+
+
+def interpreter(context: bpy.types.Context) -> Path:
+    """The backend's Python. Raises `JobError` where there is none."""
+    chosen = preferences(context)
+    return find_interpreter(ROOT, bpy.path.abspath(chosen.interpreter) if chosen is not None else "")
+
+
+def new_result_folder(context: bpy.types.Context, title: str) -> Path:
+    """A folder that does not exist yet: in the preferred place, else beside the saved .blend, else among ours."""
+    chosen = preferences(context)
+    if chosen is not None and chosen.results_folder:
+        base = Path(bpy.path.abspath(chosen.results_folder))
+    elif bpy.data.filepath:
+        base = Path(bpy.data.filepath).parent / "vggt"
+    else:
+        base = _user_folder() / "results"
+    name = bpy.path.clean_name(title)[:60] or "shot"
+    folder, count = base / name, 1
+    while folder.exists():
+        count += 1
+        folder = base / f"{name}-{count}"
+    return folder
+
+
+def _user_folder() -> Path:
+    try:
+        return Path(bpy.utils.extension_path_user(PACKAGE, create=False))
+    except ValueError:  # registered from a folder that is no extension repository
+        return Path(bpy.utils.user_resource("DATAFILES")) / "vggt_matchmove"

@@ -1,0 +1,23 @@
+"""Take a result off the list; its files stay."""
+
+import bpy
+
+from .results import needs_result
+
+
+class VGGT_OT_remove_result(bpy.types.Operator):
+    """Take the selected result off the list. Its files and what was imported from it stay"""
+
+    bl_idname = "vggt.remove_result"
+    bl_label = "Remove from List"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  (Blender's own declaration)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return needs_result(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.vggt
+        settings.results.remove(settings.active_result)
+        settings.active_result = max(0, min(settings.active_result, len(settings.results) - 1))
+        return {"FINISHED"}

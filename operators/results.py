@@ -1,0 +1,55 @@
+"""The list of results in the scene: which entry is selected, and a reconstruction's own entry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..vggt_blender.exchange.reconstruction import DOCUMENT, Reconstruction
+
+
+def selected_result(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
+    """The selected entry, or None."""
+    settings = context.scene.vggt
+    inside = 0 <= settings.active_result < len(settings.results)
+    return settings.results[settings.active_result] if inside else None
+
+
+def needs_result(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """A `poll` for operators that work on the selected entry."""
+    if selected_result(context) is None:
+        operator.poll_message_set("Select a result first")
+        return False
+    return True
+
+
+def list_result(scene: bpy.types.Scene, reconstruction: Reconstruction) -> None:
+    """Make `reconstruction` the selected entry of the scene's list, once."""
+    results = scene.vggt.results
+    folder = reconstruction.folder.absolute()
+    positions = [n for n, entry in enumerate(results) if Path(bpy.path.abspath(entry.folder)) == folder]
+    entry = results[positions[0]] if positions else results.add()
+    entry.name = folder.name
+    entry.folder = bpy.path.relpath(str(folder)) if _travels_with_blend(folder) else str(folder)
+    entry.engine = str(reconstruction.engine.get("name", ""))
+    entry.total = len(reconstruction.frames)
+    entry.registered = sum(frame.registered for frame in reconstruction.frames)
+    entry.residual = _median_residual(reconstruction)
+    entry.date = datetime.fromtimestamp((folder / DOCUMENT).stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    scene.vggt.active_result = positions[0] if positions else len(results) - 1
+
+
+def _median_residual(reconstruction: Reconstruction) -> float:
+    """Median residual of the sparse points in pixels, or -1 where the engine gave none."""
+    points = reconstruction.points
+    if points is None:
+        return -1.0
+    known = points.error[np.isfinite(points.error)]
+    return float(np.median(known)) if len(known) else -1.0
+
+
+def _travels_with_blend(folder: Path) -> bool:
+    return bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).parent)

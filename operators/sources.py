@@ -1,0 +1,26 @@
+"""The picked source: as paths for the backend, as a name and a line for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+
+def source_inputs(settings: bpy.types.PropertyGroup) -> tuple[str, ...]:
+    """Absolute paths: the picked files, else the one folder, video or picture."""
+    source = Path(bpy.path.abspath(settings.source)).absolute()
+    return tuple(str(source / entry.name) for entry in settings.files) or (str(source),)
+
+
+def source_title(settings: bpy.types.PropertyGroup) -> str:
+    """A name for the shot: the folder's, or the video's without its ending."""
+    source = Path(bpy.path.abspath(settings.source)).absolute()
+    return source.name if settings.files or source.is_dir() else source.stem
+
+
+def source_summary(settings: bpy.types.PropertyGroup) -> str:
+    """What was picked, in a few words, without looking at the disk."""
+    count = len(settings.files)
+    name = Path(settings.source).name or settings.source
+    return f"{count} pictures in {name}" if count else name

@@ -1,0 +1,86 @@
+"""The list of results and the question about the scene's settings."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    spec = importlib.util.spec_from_file_location("speaker", Path(__file__).with_name("speaker.py"))
+    speaker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(speaker)
+    return speaker.write_reconstruction(str(tmp_path / "project" / "vggt" / "shot"), [])
+
+
+def test_an_import_is_listed_once_and_survives_save_and_load(
+    bpy: ModuleType, addon: ModuleType, folder: Path, tmp_path: Path
+) -> None:
+    blend = tmp_path / "project" / "shot.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    for _ in range(2):
+        assert bpy.ops.vggt.import_reconstruction(filepath=str(folder / "reconstruction.json")) == {"FINISHED"}
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    (entry,) = bpy.context.scene.vggt.results
+    assert entry.folder.startswith("//")  # travels with the .blend
+    assert Path(bpy.path.abspath(entry.folder)) == folder
+    assert (entry.name, entry.registered, entry.total) == ("shot", 4, 5)
+
+
+def test_remove_takes_the_entry_and_leaves_files_and_objects(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
+    assert not bpy.ops.vggt.remove_result.poll()
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    objects = len(bpy.data.objects)
+    assert bpy.ops.vggt.remove_result() == {"FINISHED"}
+    assert len(bpy.context.scene.vggt.results) == 0
+    assert not bpy.ops.vggt.remove_result.poll()
+    assert (folder / "reconstruction.json").is_file()
+    assert len(bpy.data.objects) == objects > 0
+
+
+def test_a_folder_without_a_result_is_one_clear_line(bpy: ModuleType, addon: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no finished reconstruction"):
+        bpy.ops.vggt.import_reconstruction(filepath=str(tmp_path))
+    assert len(bpy.data.objects) == 0
+
+
+def test_a_scene_in_use_keeps_its_settings_unless_told(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
+    scene = bpy.context.scene
+    scene.collection.objects.link(bpy.data.objects.new("hero", None))
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (1920, 1080)
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder), placement="this")
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (64, 36)
+
+
+def test_a_start_up_scene_counts_as_empty(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    assert {thing.name for thing in bpy.context.scene.objects} == {"Camera", "Cube", "Light"}
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    assert bpy.context.scene.render.resolution_x == 64
+
+
+def test_a_new_scene_has_the_result_and_the_old_one_is_left_alone(
+    bpy: ModuleType, addon: ModuleType, folder: Path
+) -> None:
+    scene = bpy.context.scene
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder), placement="new")
+    (new,) = [other for other in bpy.data.scenes if other != scene]
+    assert (len(scene.objects), scene.render.resolution_x) == (0, 1920)
+    assert new.render.resolution_x == 64
+    assert len(new.vggt.results) == len(scene.vggt.results) == 1
+
+
+def test_what_to_bring_in_is_asked_of_the_scene(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
+    settings = bpy.context.scene.vggt
+    settings.use_points = settings.use_planes = False
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    few = len(bpy.data.objects)
+    settings.use_points = settings.use_planes = True
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    assert len(bpy.data.objects) - few > few

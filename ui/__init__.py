@@ -1,0 +1,31 @@
+"""Panels, properties and preferences: they draw what is there and decide nothing."""
+
+import bpy
+
+from . import properties
+from .panel import VGGT_PT_options, VGGT_PT_results, VGGT_PT_shot
+from .preferences import VGGT_AP_preferences
+from .results import VGGT_UL_results
+
+CLASSES = (
+    properties.VGGT_PG_file,
+    properties.VGGT_PG_result,
+    properties.VGGT_PG_settings,
+    VGGT_AP_preferences,
+    VGGT_UL_results,
+    VGGT_PT_shot,
+    VGGT_PT_options,
+    VGGT_PT_results,
+)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    properties.register()
+
+
+def unregister() -> None:
+    properties.unregister()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,141 @@
+"""The tab in the sidebar of the 3D View, in the order of the work."""
+
+import bpy
+
+from ..operators.locations import PACKAGE, interpreter
+from ..operators.results import selected_result
+from ..operators.session import Notice, Task, session
+from ..operators.sources import source_summary
+from ..vggt_blender.exchange.messages import JobError
+from .text import about, draw_wrapped
+
+
+class _Tab:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "VGGT"
+
+
+class VGGT_PT_shot(_Tab, bpy.types.Panel):
+    """Source, main button, progress and messages."""
+
+    bl_label = "VGGT Matchmove"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        settings = context.scene.vggt
+        width = context.region.width
+        _draw_missing_backend(layout, context)
+        _draw_source(layout, settings)
+        if session.task is not None:
+            _draw_progress(layout, session.task, width)
+        else:
+            row = layout.row()
+            row.scale_y = 1.6
+            row.operator("vggt.solve", icon="TRACKER")
+        if session.notice is not None:
+            _draw_notice(layout, session.notice, width)
+
+
+class VGGT_PT_options(_Tab, bpy.types.Panel):
+    """How to solve and what to bring in."""
+
+    bl_label = "Options"
+    bl_parent_id = "VGGT_PT_shot"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012  (Blender's own declaration)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = context.scene.vggt
+        layout.active = session.task is None
+        column = layout.column()
+        column.prop(settings, "kind")
+        column.prop(settings, "device")
+        column.prop(settings, "mask")
+        column = layout.column(heading="Bring In")
+        column.prop(settings, "use_points")
+        column.prop(settings, "use_planes")
+        layout.prop(settings, "placement")
+
+
+class VGGT_PT_results(_Tab, bpy.types.Panel):
+    """Reconstructions on disk that belong to this scene."""
+
+    bl_label = "Results"
+    bl_parent_id = "VGGT_PT_shot"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        settings = context.scene.vggt
+        row = layout.row()
+        row.template_list("VGGT_UL_results", "", settings, "results", settings, "active_result", rows=2)
+        buttons = row.column(align=True)
+        buttons.operator("vggt.import_reconstruction", text="", icon="ADD").filepath = ""
+        buttons.operator("vggt.remove_result", text="", icon="REMOVE")
+        result = selected_result(context)
+        if result is None:
+            return
+        column = layout.column(align=True)
+        column.label(text=f"{result.registered} of {result.total} frames placed", translate=False)
+        if result.residual >= 0:
+            column.label(text=f"Residual {result.residual:.2f} px (median)", translate=False)
+        column.label(text=f"{result.engine.upper()}, {result.date}", translate=False)
+        row = layout.row(align=True)
+        again = row.operator("vggt.import_reconstruction", text="Import Again", icon="IMPORT")
+        again.filepath = bpy.path.abspath(result.folder)
+        row.operator("vggt.open_folder", text="", icon="FILE_FOLDER")
+
+
+def _draw_missing_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    try:
+        interpreter(context)
+    except JobError as failure:
+        box = layout.box()
+        draw_wrapped(box, failure.message, context.region.width - 20, icon="ERROR")
+        box.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = PACKAGE
+
+
+def _draw_source(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    column = layout.column()
+    column.active = session.task is None
+    row = column.row(align=True)
+    row.scale_y = 1.2
+    text = source_summary(settings) if settings.source else "Choose Pictures or Video"
+    row.operator("vggt.pick_source", text=text, icon="FILE_FOLDER", translate=not settings.source)
+    column.prop(settings, "engine")
+    column.prop(settings, "use_range")
+    if settings.use_range:
+        row = column.row(align=True)
+        for name in ("first", "last", "step"):
+            row.prop(settings, name)
+
+
+def _draw_progress(layout: bpy.types.UILayout, task: Task, width: int) -> None:
+    box = layout.box().column()
+    box.label(text=f"Solving {task.title}", icon="TRACKER", translate=False)
+    factor = min(1.0, task.done / task.total) if task.total else 0.0
+    counted = f"{task.done} of {task.total}" if task.total else ""
+    if task.arrived is not None:
+        draw_wrapped(box, "Solved. It comes in as soon as you are back in Object Mode.", width)
+    else:
+        stage = "Stopping" if task.cancelling else task.stage.capitalize()
+        box.progress(factor=factor, type="BAR", text=f"{stage}  {counted}".strip())
+        box.label(text="" if task.cancelling else about(task.remaining_s), translate=False)
+    for warning in task.warnings[-1:]:
+        draw_wrapped(box, warning, width, icon="INFO")
+    row = box.row()
+    row.scale_y = 1.2
+    row.operator("vggt.cancel", icon="CANCEL")
+
+
+def _draw_notice(layout: bpy.types.UILayout, notice: Notice, width: int) -> None:
+    box = layout.box().column()
+    draw_wrapped(box, notice.message, width, icon="ERROR" if notice.failed else "INFO")
+    row = box.row(align=True)
+    if notice.folder is not None:
+        row.operator("vggt.import_reconstruction", text="Import", icon="IMPORT").filepath = str(notice.folder)
+    if notice.detail:
+        row.operator("vggt.show_details", icon="TEXT")
+    row.operator("vggt.dismiss", text="" if notice.detail or notice.folder else "Dismiss", icon="X")

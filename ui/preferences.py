@@ -1,0 +1,51 @@
+"""The add-on's preferences: the backend's Python, what it can do, and where results go."""
+
+import bpy
+from bpy.props import StringProperty
+
+from ..operators.check import check
+from ..operators.locations import PACKAGE, interpreter
+from ..vggt_blender.exchange.messages import JobError
+from .text import draw_wrapped
+
+
+class VGGT_AP_preferences(bpy.types.AddonPreferences):
+    bl_idname = PACKAGE
+
+    interpreter: StringProperty(
+        name="Backend Python",
+        description="The Python that solves, in an environment of its own. Empty: the one that 'make' prepared",
+        subtype="FILE_PATH",
+    )
+    results_folder: StringProperty(
+        name="Results",
+        description="Where reconstructions are saved. Empty: beside the saved .blend, else in the extension's own "
+        "folder, which goes when the extension is removed",
+        subtype="DIR_PATH",
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(self, "interpreter", placeholder="Found by itself")
+        _draw_backend(layout.column(), context)
+        layout.separator()
+        layout.prop(self, "results_folder", placeholder="Beside the .blend")
+
+
+def _draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    row = layout.row()
+    try:
+        row.label(text=str(interpreter(context)), icon="CHECKMARK", translate=False)
+    except JobError as failure:
+        draw_wrapped(row, failure.message, context.region.width, icon="ERROR")
+    row.operator("vggt.check_backend", text="Checking..." if check.running else "Check", icon="VIEWZOOM")
+    if not check.findings:
+        return
+    box = layout.box().column(align=True)
+    for finding in check.findings:
+        split = box.split(factor=0.2)
+        icon = "BLANK1" if finding.good is None else "CHECKMARK" if finding.good else "ERROR"
+        split.label(text=finding.topic, icon=icon)
+        draw_wrapped(split, finding.text, context.region.width * 0.75)

@@ -1,0 +1,112 @@
+"""What the add-on keeps in the scene: the settings of the next solve and the list of results."""
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from ..operators.placement import ASK, PLACEMENTS
+
+KINDS = (
+    ("auto", "Automatic", "A video file is a video, numbered files of one size are a sequence, all else are stills"),
+    ("images", "Stills", "Separate photos, each with a camera of its own"),
+    ("sequence", "Image Sequence", "The frames of one shot, numbered as the plate is"),
+    ("video", "Video", "One video file"),
+)
+ENGINES = (
+    ("auto", "Automatic", "VGGT where its model is on this machine, else COLMAP"),
+    ("colmap", "COLMAP", "Classical matching: exact, needs texture and parallax, no model and no graphics card"),
+    ("vggt", "VGGT", "Neural network: fast and hard to confuse, needs its model"),
+)
+DEVICES = (
+    ("auto", "Automatic", "The fastest one that works"),
+    ("cpu", "CPU", "The processor"),
+    ("cuda", "NVIDIA or AMD", "The graphics card"),
+    ("mps", "Apple GPU", "The graphics part of an Apple chip"),
+)
+
+
+# From 4.5 a path has to say that it may start with "//".
+RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+
+
+def _forget_files(settings: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    settings.files.clear()
+
+
+class VGGT_PG_file(bpy.types.PropertyGroup):
+    """One picked file; its name is all there is to it."""
+
+
+class VGGT_PG_result(bpy.types.PropertyGroup):
+    """A finished reconstruction on disk; its `name` is the shot's."""
+
+    folder: StringProperty(
+        name="Folder", description="Where the reconstruction lies", subtype="DIR_PATH", options=RELATIVE
+    )
+    engine: StringProperty(name="Engine", description="What solved it")
+    registered: IntProperty(name="Registered", description="Frames whose camera was found", min=0)
+    total: IntProperty(name="Frames", description="Frames that were given", min=0)
+    residual: FloatProperty(
+        name="Residual",
+        description="Median distance in pixels between the tracked points and their solved positions; below 0: unknown",
+        default=-1.0,
+    )
+    date: StringProperty(name="Date", description="When it was solved")
+
+
+class VGGT_PG_settings(bpy.types.PropertyGroup):
+    """The settings of the next solve, and the results so far."""
+
+    source: StringProperty(
+        name="Source",
+        description="A folder of pictures, a video, or the folder of the pictures that were picked",
+        subtype="FILE_PATH",
+        options=RELATIVE,
+        update=_forget_files,
+    )
+    files: CollectionProperty(type=VGGT_PG_file, name="Files", description="Pictures picked from the source folder")
+    kind: EnumProperty(name="Kind", description="What the source is", items=KINDS)
+    engine: EnumProperty(name="Engine", description="What solves the shot", items=ENGINES)
+    device: EnumProperty(name="Device", description="What it computes on", items=DEVICES)
+    use_range: BoolProperty(name="Frame Range", description="Solve a part of the source only")
+    first: IntProperty(
+        name="First",
+        description="First frame to solve: the plate's own number for an image sequence, otherwise counted from 0",
+        min=0,
+    )
+    last: IntProperty(name="Last", description="Last frame to solve, counted like the first", min=0, default=100)
+    step: IntProperty(name="Step", description="Solve every so many frames", min=1, default=1)
+    mask: StringProperty(
+        name="Mask",
+        description="A picture for all frames, or a folder with one for each: black is left out of the solve",
+        subtype="FILE_PATH",
+        options=RELATIVE,
+    )
+    placement: EnumProperty(
+        name="Scene Settings",
+        description="Whether the scene takes the plate's resolution, frame rate and range",
+        items=(ASK, *PLACEMENTS),
+    )
+    use_points: BoolProperty(name="Point Cloud", description="Bring in the colored points", default=True)
+    use_planes: BoolProperty(
+        name="Depth Planes",
+        description="Bring in surfaces displaced by depth with the plate on them: every still, some frames of a shot",
+        default=True,
+    )
+    results: CollectionProperty(type=VGGT_PG_result, name="Results", description="Reconstructions made for this scene")
+    active_result: IntProperty(name="Active Result", description="The selected reconstruction", options=set())
+
+
+def register() -> None:
+    bpy.types.Scene.vggt = PointerProperty(type=VGGT_PG_settings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.vggt
