@@ -83,6 +83,8 @@ def _add_reconstruct(verbs: Any) -> None:
     )
     verb.add_argument("--mask", metavar="PATH", help="one picture or a folder of pictures: black is left out")
     verb.add_argument("--refine", action="store_true", help="bundle-adjust the result to sub-pixel")
+    verb.add_argument("--tracks", type=int, default=0, metavar="N", help="vggt: follow N points of the first frame")
+    verb.add_argument("--point-head", action="store_true", help="vggt: also write the network's own points")
     verb.add_argument("--overwrite", action="store_true", help="replace a result that DIR already holds")
     verb.add_argument("--messages", choices=("text", "json"), default="text", help="json: one object a line")
     verb.add_argument("--verbose", action="store_true", help="show the libraries' own logs and a failure's details")
@@ -158,6 +160,8 @@ def _job(options: Arguments) -> Job:
         frames=FrameRange.parse(options.frames),
         mask=options.mask,
         refine=options.refine,
+        tracks=max(0, options.tracks),
+        point_head=options.point_head,
         overwrite=options.overwrite,
     )
 

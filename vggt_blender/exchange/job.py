@@ -58,7 +58,10 @@ class FrameRange:
 
 @dataclass(frozen=True)
 class Job:
-    """One reconstruction. Field names are the command line's options."""
+    """One reconstruction. Field names are the command line's options.
+
+    ``tracks`` is how many points of the first frame to follow, ``point_head`` asks for the network's own points too.
+    """
 
     inputs: tuple[str, ...]
     output: str
@@ -70,6 +73,8 @@ class Job:
     frames: FrameRange = field(default_factory=FrameRange)
     mask: str | None = None
     refine: bool = False
+    tracks: int = 0
+    point_head: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -108,6 +113,8 @@ class Job:
 def _is_valid(name: str, value: Any) -> bool:
     if name == "inputs":
         return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-    if name in ("refine", "overwrite"):
+    if name in ("refine", "point_head", "overwrite"):
         return isinstance(value, bool)
+    if name == "tracks":
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return isinstance(value, str) or (value is None and name in ("model", "mask"))
