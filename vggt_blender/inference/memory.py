@@ -5,6 +5,7 @@ Bytes are counted from the network's sizes; benchmarks/vggt_cost.py measures the
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 import torch
