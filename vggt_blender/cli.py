@@ -254,7 +254,11 @@ def _blend(options: Arguments) -> int:
 
 
 def _evaluate(options: Arguments) -> int:
-    raise JobError("unavailable", "Evaluation is not available in this version.")
+    from .evaluation import evaluate_folder
+
+    report = evaluate_folder(options.folder, options.truth)
+    print(json.dumps(report.to_dict(), indent=1) if options.json else report.table())
+    return DONE
 
 
 def _export(options: Arguments) -> int:

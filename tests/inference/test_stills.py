@@ -221,6 +221,8 @@ def test_a_range_counts_the_plates_own_numbers(tmp_path: Path) -> None:
     source = open_source([str(tmp_path)], frames=FrameRange.parse("1003:1009:2"))
     assert [(frame.number, frame.index) for frame in source.frames] == [(1003, 2), (1005, 4), (1007, 6)]
     assert source.source.path == str(tmp_path / "p.####.png")
+    every_fourth = open_source([str(tmp_path)], frames=FrameRange.parse("::4"))
+    assert [frame.number for frame in every_fourth.frames] == [1001, 1005, 1009]
     images = open_source([str(tmp_path)], kind="images", frames=FrameRange.parse("1:5:3"))
     assert [frame.name for frame in images.frames] == ["p.1002.png", "p.1005.png"]
     with pytest.raises(JobError, match="1001 to 1010"):

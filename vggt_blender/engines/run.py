@@ -91,10 +91,16 @@ def _warn_of_unused(job: Job, name: str, engine: Any, report: Reporter) -> None:
         report.warning(f"The engine '{name}' does not use masks: --mask has no effect.")
     if job.refine and not getattr(engine, "REFINES", False):
         report.warning(f"The engine '{name}' has no further refinement: --refine has no effect.")
-    if name == "colmap" and job.model is not None:
-        report.warning("The engine 'colmap' has no model: --model has no effect.")
-    if name == "colmap" and job.device not in ("auto", "cpu"):
-        report.warning(f"The engine 'colmap' runs on the CPU here: --device {job.device} has no effect.")
+    if name != "colmap":
+        return
+    for option, given in (
+        ("--model", job.model is not None),
+        (f"--device {job.device}", job.device not in ("auto", "cpu")),
+        ("--tracks", job.tracks > 0),
+        ("--point-head", job.point_head),
+    ):
+        if given:
+            report.warning(f"The engine 'colmap' has no use for {option}: it has no effect.")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ This module may import the standard library only.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,12 +49,14 @@ class FrameRange:
         start, stop = ("" if bound is None else str(bound) for bound in (self.start, self.stop))
         return f"{start}:{stop}:{self.step}"
 
-    def __contains__(self, number: int) -> bool:
-        if self.start is not None and number < self.start:
-            return False
-        if self.stop is not None and number >= self.stop:
-            return False
-        return (number - (self.start or 0)) % self.step == 0
+    def choose(self, numbers: Sequence[int]) -> list[int]:
+        """The positions in ascending `numbers` that the range takes; an open start is the first number."""
+        start = self.start if self.start is not None else next(iter(numbers), 0)
+        return [
+            position
+            for position, number in enumerate(numbers)
+            if number >= start and (self.stop is None or number < self.stop) and (number - start) % self.step == 0
+        ]
 
 
 @dataclass(frozen=True)

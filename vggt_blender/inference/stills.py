@@ -68,7 +68,7 @@ def open_stills(
     numbers = listing.numbers
     if numbers is not None and kind == "auto" and len({stated_size(path) for path in listing.pictures} - {None}) > 1:
         numbers = None  # numbered like plates, but of several sizes
-    chosen = [index for index in range(len(listing.pictures)) if (numbers[index] if numbers else index) in frames]
+    chosen = frames.choose(numbers or range(len(listing.pictures)))
     if not chosen:
         extent = f"plate's frames {numbers[0]} to {numbers[-1]}" if numbers else f"{len(listing.pictures)} pictures"
         raise JobError("no_frames", f"The range {frames} leaves none of the {extent}: choose another.")

@@ -91,7 +91,7 @@ def open_video(path: Path, frames: FrameRange, report: Reporter | None, mask: st
     timeline = scan(path, frames.stop, report)
     if not timeline.pts:
         raise JobError("no_frames", f"'{path}' has no frame that can be decoded: is the file complete?")
-    chosen = [index for index in range(len(timeline.pts)) if index in frames]
+    chosen = frames.choose(range(len(timeline.pts)))
     if not chosen:
         raise JobError(
             "no_frames", f"The range {frames} leaves none of the {len(timeline.pts)} frames of '{path.name}'."
@@ -147,7 +147,7 @@ def scan(path: Path, stop: int | None, report: Reporter | None) -> Timeline:
 def open_container(path: Path) -> Any:
     """The file, opened by FFmpeg. Raises `JobError` with FFmpeg's reason."""
     try:
-        if path.stat().st_size == 0:
+        if path.is_file() and path.stat().st_size == 0:
             raise JobError("no_frames", f"'{path}' is empty.")
         return av.open(str(path))
     except (av.error.FFmpegError, OSError) as failure:
