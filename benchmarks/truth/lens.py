@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vggt_blender.evaluation.depth_maps import sample_depth
 from vggt_blender.geometry.cameras import Lens, rays_of_pixels
 
 OVERSAMPLING = 1.5
-EDGE = 0.02
-"""Relative difference of inverse depth between neighbours from which depth is not interpolated."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +49,7 @@ def warp_color(picture: NDArray[np.uint8], view: Overscan) -> NDArray[np.uint8]:
 
 def warp_depth(depth: NDArray[np.float32], view: Overscan) -> NDArray[np.float32]:
     """Z depth (h, w) of the distorted pixels: exact on planes, from the nearest sample at edges."""
-    inverse = 1 / depth.astype(np.float64)
-    x, y = view.pixels[..., 0] - 0.5, view.pixels[..., 1] - 0.5
-    left = np.clip(np.floor(x).astype(int), 0, depth.shape[1] - 2)
-    top = np.clip(np.floor(y).astype(int), 0, depth.shape[0] - 2)
-    u, v = x - left, y - top
-    corners = np.stack([inverse[top + dy, left + dx] for dy in (0, 1) for dx in (0, 1)])
-    weights = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v])
-    nearest = inverse[np.rint(y).astype(int), np.rint(x).astype(int)]
-    flat = np.ptp(corners, axis=0) < EDGE * np.abs(nearest)  # False wherever a corner is unknown
-    return (1 / np.where(flat, (corners * weights).sum(axis=0), nearest)).astype(np.float32)
+    return sample_depth(depth, view.pixels).astype(np.float32)
 
 
 def warp_labels(labels: NDArray[np.uint8], view: Overscan) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.reconstruction import Reconstruction, load_reconstruction
-from ..geometry.alignment import Similarity, align_cameras
+from ..geometry.alignment import Similarity, align_cameras, mean_rotation
 from ..geometry.cameras import camera_center
 from .depth_maps import depth_error
 from .pairs import Pair, match
@@ -38,10 +38,11 @@ def evaluate(reconstruction: Reconstruction, truth: Truth) -> Report:
         blank = tuple(FrameError(pair.frame.name, False) for pair in pairs)
         return Report(len(truth.frames), len(pairs), 0, blank, residual=residual)
     known = np.stack([pair.truth.camera_from_world for pair in solved])
-    alignment = align_cameras([pair.pose.camera_from_world for pair in solved], known)
+    has_path = len(solved) > 1 and _has_path(known, pairs)
+    poses = np.stack([pair.pose.camera_from_world for pair in solved])
+    alignment = align_cameras(poses, known) if has_path else _align_turns(poses, known)
     aligned = np.stack([pair.aligned_pose(alignment) for pair in solved])
     consecutive = _consecutive(pairs, solved)
-    has_path = len(solved) > 1 and _has_path(known, pairs)
     rotation = rotation_angles(aligned[:, :, :3], known[:, :, :3])
     focal = np.array([_focal_error(pair) for pair in solved])
     fitted, by_centers, per_frame = _reprojection(solved, pairs, alignment)
@@ -60,6 +61,13 @@ def evaluate(reconstruction: Reconstruction, truth: Truth) -> Report:
         residual=residual,
         depth=depth_error(reconstruction, solved, alignment.scale if has_path else None),
     )
+
+
+def _align_turns(solved: Array, known: Array) -> Similarity:
+    """Alignment of cameras that only turn: by their rotations and mean centres; the scale stays open."""
+    rotation = mean_rotation(np.einsum("nji,njk->nik", known[:, :, :3], solved[:, :, :3]))
+    centers = camera_center(solved).mean(axis=0), camera_center(known).mean(axis=0)
+    return Similarity(1.0, rotation, centers[1] - rotation @ centers[0])
 
 
 def _spread(values: Array) -> Spread:
