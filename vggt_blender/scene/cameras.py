@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from ..exchange.reconstruction import Frame, Reconstruction
@@ -86,6 +87,7 @@ def build_shot_camera(
     keys = [timeline.frame(position) for position in positions]
     matrices = [camera_matrix(frame.pose.camera_from_world) for frame in chosen if frame.pose is not None]
     quaternions = continuous_quaternions([quaternion_from_rotation(matrix[:3, :3]) for matrix in matrices])
+    camera.rotation_mode = "QUATERNION"
     write_keys(camera, "location", keys, np.array([matrix[:3, 3] for matrix in matrices]))
     write_keys(camera, "rotation_quaternion", keys, quaternions)
     lens = lenses(chosen)
@@ -119,9 +121,7 @@ def build_still_cameras(
         assert frame.pose is not None
         camera = _camera_object(holder, f"camera:{frame.name}", frame.name, root, "cameras")
         _sizes(camera, frame, size)
-        matrix = camera_matrix(frame.pose.camera_from_world)
-        camera.location = matrix[:3, 3]
-        camera.rotation_quaternion = quaternion_from_rotation(matrix[:3, :3])
+        camera.matrix_basis = Matrix(camera_matrix(frame.pose.camera_from_world).tolist())
         lens = lenses([frame])
         data = camera.data
         data.sensor_width, data.lens = lens.sensor_width_mm, float(lens.focal_mm[0])
@@ -136,7 +136,6 @@ def _camera_object(holder: Holder, role: str, name: str, root: bpy.types.Object,
     camera, new = holder.ensure(role, name, bpy.data.cameras.new(name), group)
     if new:
         camera.parent = root
-        camera.rotation_mode = "QUATERNION"
         camera.data.sensor_fit = "HORIZONTAL"
     return camera
 

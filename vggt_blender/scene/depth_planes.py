@@ -11,11 +11,11 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from ..exchange.reconstruction import Reconstruction
 from ..geometry.blender_axes import camera_matrix
-from ..geometry.cameras import quaternion_from_rotation
 from .collection import Holder
 from .materials import attribute_material, picture_material
 from .node_groups import plane_group
@@ -113,15 +113,12 @@ def _plane(
     path = picture_path(reconstruction, frame)
     orientation = orientation_of(path) if reconstruction.source.kind != "video" else UPRIGHT
     _write_grid(plane.data, grid, orientation)
-    matrix = camera_matrix(frame.pose.camera_from_world)
-    plane.location = matrix[:3, 3]
-    plane.rotation_quaternion = quaternion_from_rotation(matrix[:3, :3])
     if new:
         plane.parent = root
-        plane.rotation_mode = "QUATERNION"
         modifier = plane.modifiers.new(MODIFIER, "NODES")
         modifier.node_group = plane_group(name, float(np.median(grid.depth)), CONFIDENCE, EDGE)
         plane.data.materials.append(_material(reconstruction, position, name))
+    plane.matrix_basis = Matrix(camera_matrix(frame.pose.camera_from_world).tolist())
     return plane
 
 

@@ -1,7 +1,7 @@
 """The geometry-nodes groups of clouds and planes, built anew for each object: settings are never shared.
 
-All thresholds act on attributes of the object: ``confidence_rank`` (the share of samples that are less confident, 0 to
-1, so that it works on any engine's scale) and ``edge`` (the step in depth to a neighbour, relative to the depth).
+All thresholds act on attributes of the object: ``confidence_rank`` (the share of samples that are not more confident, 0
+to 1, so that it works on any engine's scale) and ``edge`` (the step in depth to a neighbour, relative to the depth).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def point_group(name: str, radius: float, confidence: float, edge: float) -> bpy
     graph.parameter(MATERIAL, "Material", "Material of the points")
     given = graph.inputs.outputs
     shown = graph.both(
-        graph.compare(graph.attribute("confidence_rank"), given[CONFIDENCE], "GREATER_EQUAL"),
+        graph.compare(graph.attribute("confidence_rank"), given[CONFIDENCE], "GREATER_THAN"),
         graph.compare(graph.attribute("edge"), given[EDGE], "LESS_EQUAL"),
     )
     shown = graph.both(shown, graph.value("FunctionNodeRandomValue", given[DENSITY], data_type="BOOLEAN"))
@@ -119,7 +119,7 @@ def plane_group(name: str, flat_depth: float, confidence: float, edge: float) ->
         EDGE, "Float", "Cut where the depth jumps by more than this share of it", default_value=edge, min_value=0.0
     )
     given = graph.inputs.outputs
-    low = graph.compare(graph.attribute("confidence_rank"), given[CONFIDENCE], "LESS_THAN")
+    low = graph.compare(graph.attribute("confidence_rank"), given[CONFIDENCE], "LESS_EQUAL")
     torn = graph.compare(graph.attribute("edge"), given[EDGE], "GREATER_THAN")
     cut = graph.value("FunctionNodeBooleanMath", low, torn, operation="OR")
     kept = graph.value("GeometryNodeDeleteGeometry", given["Geometry"], cut, domain="FACE", mode="ALL")

@@ -76,12 +76,12 @@ def relative_steps(depth: Float32) -> Float32:
 
 
 def ranks(confidence: Float32) -> Float32:
-    """The share (P,) of all values that are smaller than each, in steps of about 1/4096."""
+    """The share (P,) of all values that are not larger than each, in steps of about 1/4096: above 0, equals alike."""
     if len(confidence) == 0:
         return np.zeros(0, np.float32)
     picked = np.sort(confidence[:: max(1, len(confidence) // 65536)])
     levels = np.unique(picked[np.linspace(0, len(picked) - 1, 4096).astype(np.int64)])
-    shares = (np.searchsorted(picked, levels, side="left") / len(picked)).astype(np.float32)
+    shares = (np.searchsorted(picked, levels, side="right") / len(picked)).astype(np.float32)
     place = np.searchsorted(levels, confidence, side="right") - 1
     return shares[np.maximum(place, 0)]
 
