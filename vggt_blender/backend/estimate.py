@@ -15,11 +15,13 @@ class RemainingTime:
         self._stage: str | None = None
         self._began_at = 0.0
         self._began_with = 0
+        self._last = 0
 
     def update(self, stage: str, done: int, total: int, now_s: float) -> float | None:
         """Seconds until `total`, or None while there is too little to go by. `now_s` is any steady clock."""
-        if stage != self._stage or done < self._began_with:
+        if stage != self._stage or done < self._last:
             self._stage, self._began_at, self._began_with = stage, now_s, done
+        self._last = done
         elapsed, advanced = now_s - self._began_at, done - self._began_with
         if done >= total:
             return 0.0

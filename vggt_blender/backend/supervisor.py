@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 WORKER = ("-m", "vggt_blender", "worker")
 GRACE_S = 1.0  # what a cancelled job gets to stop by itself
 TICK_S = 0.05
-DETAIL_LINES = 40
+DETAIL_LINES = 120
 _NEARLY_FULL = 16 * 2**20
 
 

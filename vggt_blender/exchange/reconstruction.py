@@ -266,7 +266,7 @@ def _open_array(path: Path, dtype: type) -> NDArray[Any] | None:
         return None
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as failure:
+    except Exception as failure:  # a damaged header raises whatever its damaged part raises
         raise _broken(f"'{path.name}' cannot be read ({failure})") from None
     if array.dtype != dtype:
         raise _broken(f"'{path.name}' holds {array.dtype}, not {np.dtype(dtype)}")

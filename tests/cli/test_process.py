@@ -1,0 +1,208 @@
+"""Jobs in their worker: stopped, killed, crashed, orphaned. Faults are real: signals and inputs that never answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+WITHIN_S = 2.0  # from the wish to stop to the last process gone
+
+
+def start_reading(shell: Any, pictures: Path, output: Path) -> Any:
+    """A `reconstruct` in the middle of its work, its staging folder on disk."""
+    command = shell.start("reconstruct", pictures, "--output", output, "--engine", "colmap", "--messages", "json")
+    command.message(type="progress")
+    assert list(output.glob(".partial-*"))
+    return command
+
+
+def earlier_result(folder: Path) -> dict[str, bytes]:
+    """Something that counts as a result, and its bytes."""
+    folder.mkdir(parents=True)
+    (folder / "reconstruction.json").write_text('{"format": "vggt-reconstruction"}')
+    (folder / "depth.npy").write_bytes(b"earlier")
+    return contents(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_and_nothing_is_left(
+    shell: Any, tmp_path: Path, many_pictures: Path, number: signal.Signals
+) -> None:
+    command = start_reading(shell, many_pictures, tmp_path / "new/deep/out")
+    worker = command.worker()
+    command.process.send_signal(number)
+    assert shell.wait_until_gone(command.pid, worker) < WITHIN_S
+    status, output, _ = command.finish()
+    last = json.loads(output.splitlines()[-1])
+    assert (status, last["type"], last["code"]) == (130, "error", "cancelled")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_cancel_message_stops_it(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
+    command = start_reading(shell, many_pictures, tmp_path / "out")
+    command.tell(type="cancel", job="job")
+    began = time.monotonic()
+    assert command.message(type="error")["code"] == "cancelled"
+    assert time.monotonic() - began < WITHIN_S
+    assert command.finish()[0] == 130
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_worker_that_does_not_answer_is_killed(shell: Any, tmp_path: Path, silent_video: Path) -> None:
+    before = earlier_result(tmp_path / "out")
+    command = shell.start(
+        "reconstruct", silent_video, "--output", tmp_path / "out", "--overwrite", "--engine", "colmap"
+    )
+    shell.wait_until(lambda: bool(list((tmp_path / "out").glob(".partial-*"))))
+    worker = command.worker()
+    command.process.send_signal(signal.SIGINT)
+    assert shell.wait_until_gone(command.pid, worker) < WITHIN_S
+    assert command.finish()[0] == 130
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_crash_says_so_and_the_next_job_works(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
+    (tmp_path / "one").mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "one/a.png")
+    command = shell.start("serve")
+    jobs = {"first": many_pictures, "second": tmp_path / "one"}
+    for name, folder in jobs.items():
+        command.tell(type="job", id=name, inputs=[str(folder)], output=str(tmp_path / name), engine="colmap")
+    command.message(type="progress", job="first")
+    worker = command.worker()
+    os.kill(worker, signal.SIGSEGV)
+    failure = command.message(type="error")
+    assert (failure["job"], failure["code"]) == ("first", "crashed")
+    assert "SIGSEGV" in failure["message"]
+    assert "Segmentation fault" in failure["detail"], "the last lines that it logged"
+    assert not (tmp_path / "first").exists()
+    second = command.message(type="error")
+    assert (second["job"], second["code"]) == ("second", "too_few")
+    command.process.stdin.close()
+    command.process.stdin = None
+    assert command.finish()[0] == 0
+
+
+def test_memory_that_runs_out_is_named(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
+    command = start_reading(shell, many_pictures, tmp_path / "out")
+    os.kill(command.worker(), signal.SIGKILL)
+    failure = command.message(type="error")
+    assert failure["code"] == "crashed"
+    assert "memory" in failure["message"]
+    assert command.finish()[0] == 1
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_without_its_supervisor_the_worker_ends(
+    shell: Any, tmp_path: Path, many_pictures: Path, silent_video: Path, stopped: bool
+) -> None:
+    """`stopped`: it hangs in a call that never returns."""
+    command = shell.start(
+        "reconstruct", silent_video if stopped else many_pictures, "--output", tmp_path / "out", "--engine", "colmap"
+    )
+    shell.wait_until(lambda: bool(list((tmp_path / "out").glob(".partial-*"))))
+    worker = command.worker()
+    os.kill(command.pid, signal.SIGKILL)
+    assert shell.wait_until_gone(worker) < WITHIN_S
+    assert not (tmp_path / "out").exists()
+
+
+def test_serve_cancels_waiting_and_running_jobs_by_name(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
+    command = shell.start("serve")
+    for name in ("a", "b", "c"):
+        command.tell(type="job", id=name, inputs=[str(many_pictures)], output=str(tmp_path / name), engine="colmap")
+    command.message(type="progress", job="a")
+    worker = command.worker()
+    command.tell(type="cancel", job="b")
+    assert command.message(type="error")["job"] == "b"
+    command.tell(type="cancel", job="a")
+    assert command.message(type="error")["job"] == "a"
+    command.message(type="progress", job="c")
+    assert command.worker() == worker, "a worker that stopped in time is kept"
+    command.tell(type="cancel")
+    assert command.message(type="error")["job"] == "c"
+
+
+def test_serve_stops_when_nobody_reads(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
+    """The program that started it died: both pipes are closed."""
+    command = shell.start("serve")
+    command.tell(type="job", inputs=[str(many_pictures)], output=str(tmp_path / "out"), engine="colmap")
+    command.message(type="progress")
+    worker = command.worker()
+    command.process.stdin.close()
+    command.process.stdout.close()
+    command.process.stdin = command.process.stdout = None
+    assert shell.wait_until_gone(command.pid, worker) < WITHIN_S + 1.0
+    assert not (tmp_path / "out").exists()
+
+
+def test_serve_answers_what_makes_no_sense(shell: Any, tmp_path: Path) -> None:
+    command = shell.start("serve")
+    command.process.stdin.write("what?\n[]\n\n")
+    command.tell(type="dance", job="x")
+    command.tell(type="job", id="y", inputs=["a"], output="b", colour="blue")
+    command.tell(type="job", id="z", inputs="a", output="b")
+    command.tell(type="unload")
+    status, output, _ = command.finish()
+    answers = [json.loads(line) for line in output.splitlines()]
+    assert [(answer["type"], answer["code"], answer["job"]) for answer in answers] == [
+        ("error", "usage", ""),
+        ("error", "usage", ""),
+        ("error", "usage", "x"),
+        ("error", "usage", "y"),
+        ("error", "usage", "z"),
+    ]
+    assert "colour" in answers[3]["message"]
+    assert status == 0
+
+
+def test_remaining_time_is_estimated_while_it_works(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
+    command = start_reading(shell, many_pictures, tmp_path / "out")
+    while (message := command.message(type="progress"))["remaining_s"] is None:
+        assert message["total"] == 5000
+    assert message["remaining_s"] > 0
+    command.process.send_signal(signal.SIGINT)
+    command.finish()
+
+
+def test_a_terminal_sees_one_line_that_is_rewritten(tmp_path: Path, many_pictures: Path) -> None:
+    import pty
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        root = Path(__file__).parents[2]
+        os.chdir(root)
+        arguments = ["reconstruct", str(many_pictures), "--output", str(tmp_path / "out"), "--engine", "colmap"]
+        os.execv(sys.executable, [sys.executable, "-m", "vggt_blender", *arguments])
+    seen = b""
+    while b" left" not in seen:
+        seen += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")  # Ctrl-C, as typed
+    try:
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    except OSError:  # the terminal closes with its last process
+        pass
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    bars = [line for line in seen.split(b"\r") if b"Reading pictures" in line]
+    assert len(bars) > 3
+    assert all(b"\n" not in line for line in bars[:-1])
+    assert b"/5000" in bars[-1]
+    assert b"Cancelled." in seen
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,102 @@
+"""Putting a result in place, interrupted at every step: the earlier result or the new one, never neither."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vggt_blender.exchange import staging as rooms
+from vggt_blender.exchange.messages import JobError
+from vggt_blender.exchange.reconstruction import Source
+from vggt_blender.exchange.writer import ReconstructionWriter
+
+EARLIER = {"reconstruction.json": "old", "depth.npy": "old", "points.npz": "old"}
+NEW = {"reconstruction.json": "new", "depth.npy": "new", "color.npy": "new"}
+
+
+def fill(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def held(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+class Interrupted(BaseException):
+    """What a killed process looks like from inside: nothing catches it, nothing is tidied."""
+
+
+@pytest.mark.parametrize("earlier", [EARLIER, {}], ids=["over a result", "into nothing"])
+@pytest.mark.parametrize("steps", range(12))
+def test_killed_after_any_number_of_renames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: dict[str, str], steps: int
+) -> None:
+    folder = tmp_path / "out"
+    fill(folder, earlier)
+    staging = rooms.make_staging(folder)
+    fill(staging, NEW)
+    left = steps
+
+    def counted(move: object) -> object:
+        def limited(self: Path, target: Path) -> Path:
+            nonlocal left
+            if left == 0:
+                raise Interrupted
+            left -= 1
+            return move(self, target)
+
+        return limited
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", counted(Path.replace))
+        patched.setattr(Path, "rename", counted(Path.rename))
+        with contextlib.suppress(Interrupted):
+            rooms.put_in_place(staging, folder)
+    rooms.discard_of(os.getpid(), folder)
+    now = held(folder)
+    assert now in (earlier, NEW)
+    assert (now == NEW) == (steps >= (7 if earlier else 4))
+    assert not list(folder.glob(".partial-*"))
+
+
+def test_a_move_that_fails_puts_the_earlier_result_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where Blender may hold a file open."""
+    folder = tmp_path / "out"
+    fill(folder, EARLIER)
+    move = Path.replace
+
+    def refused(self: Path, target: Path) -> Path:
+        if self.name == "color.npy":
+            raise PermissionError(13, "in use")
+        return move(self, target)
+
+    with ReconstructionWriter(folder, overwrite=True) as writer:
+        fill(writer.staging, NEW)
+        monkeypatch.setattr(Path, "replace", refused)
+        with pytest.raises(JobError, match="in use") as caught:
+            writer.finish(engine={}, source=Source("images", "p"), frames=[])
+    assert caught.value.code == "output"
+    assert held(folder) == EARLIER
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows cannot be asked whether a process lives")
+def test_what_a_dead_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mine = rooms.make_staging(tmp_path)
+    theirs = mine.with_name(mine.name.replace(str(os.getpid()), str(dead.pid)))
+    foreign = tmp_path / ".partial-anothermachine-1-x"
+    for folder in (theirs, foreign):
+        fill(folder, NEW)
+    rooms.make_staging(tmp_path)
+    assert mine.exists()
+    assert foreign.exists()
+    assert not theirs.exists()
