@@ -28,9 +28,12 @@ def as_image(name: str, picture: Picture) -> bpy.types.Image:
 
 
 def surface(
-    kind: str, seed: int, colors: Sequence[Color], meters: float = 3.0, *, roughness: float = 1.0
+    kind: str, seed: int, colors: Sequence[Color], meters: float = 3.0, *, roughness: float = 1.0, relief: float = 0.0
 ) -> bpy.types.Material:
-    """A matt material: picture `kind` of textures.KINDS repeating every `meters`, shifted at random per object."""
+    """A material with picture `kind` of textures.KINDS repeating every `meters`, shifted at random per object.
+
+    Matt at a `roughness` of 1; `relief` metres of height between its darkest and brightest places shade it.
+    """
     material = _empty(f"{kind}.{seed}")
     tree = material.node_tree
     coordinates = _coordinates(tree)
@@ -46,6 +49,11 @@ def surface(
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Specular IOR Level"].default_value = 0.0 if roughness >= 1.0 else 0.4
     tree.links.new(color, shader.inputs["Base Color"])
+    if relief:
+        bump = tree.nodes.new("ShaderNodeBump")
+        bump.inputs["Distance"].default_value = relief
+        tree.links.new(base, bump.inputs["Height"])
+        tree.links.new(bump.outputs["Normal"], shader.inputs["Normal"])
     output = tree.nodes.new("ShaderNodeOutputMaterial")
     tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
     return material

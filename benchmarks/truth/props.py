@@ -150,6 +150,62 @@ def statue(seed: int) -> Callable:
     return make
 
 
+def sheet(width: float, length: float, sag: float, waves: int = 5, depth: float = 0.05) -> Callable:
+    """Cloth in the xy plane about its origin, hanging through by `sag` along y and rippled along x."""
+
+    def make(form: bmesh.types.BMesh) -> None:
+        nx, ny = 40, 16
+        grid = []
+        for j in range(ny + 1):
+            v = j / ny
+            row = []
+            for i in range(nx + 1):
+                u = i / nx
+                z = -sag * 4 * v * (1 - v) + depth * np.sin(2 * np.pi * waves * u) * (0.3 + v)
+                row.append(form.verts.new(((u - 0.5) * width, (v - 0.5) * length, z)))
+            grid.append(row)
+        for j in range(ny):
+            for i in range(nx):
+                form.faces.new((grid[j][i], grid[j][i + 1], grid[j + 1][i + 1], grid[j + 1][i]))
+
+    return make
+
+
+def leaves(size: Vector3, leaf: float, count: int, seed: int) -> Callable:
+    """`count` small leaves scattered in an ellipsoid of `size` metres about the origin, denser outside."""
+
+    def make(form: bmesh.types.BMesh) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(count):
+            direction = rng.standard_normal(3)
+            direction /= np.linalg.norm(direction)
+            at = direction * rng.uniform(0.55, 1.0) * np.asarray(size) / 2
+            across, along = np.linalg.qr(rng.standard_normal((3, 2)))[0].T
+            extent = leaf * rng.uniform(0.6, 1.3)
+            corners = [
+                at + extent * (a * across + 1.6 * b * along) for a, b in ((-0.5, 0), (0, -0.5), (0.5, 0), (0, 0.5))
+            ]
+            form.faces.new([form.verts.new(corner) for corner in corners])
+
+    return make
+
+
+def heap(ball: float, count: int, spread: Vector3, seed: int) -> Callable:
+    """Fruit of radius `ball` piled up over `spread` (x, y) metres, lying on the origin."""
+
+    def make(form: bmesh.types.BMesh) -> None:
+        rng = np.random.default_rng(seed)
+        for k in range(count):
+            layer = 0 if k < 0.6 * count else 1
+            x, y = (float(rng.uniform(-0.5, 0.5)) * extent * (1 - 0.45 * layer) for extent in spread[:2])
+            centre = Matrix.Translation((x, y, ball * (0.9 + 1.3 * layer) + rng.uniform(-0.2, 0.2) * ball))
+            bmesh.ops.create_uvsphere(
+                form, u_segments=16, v_segments=10, radius=ball * rng.uniform(0.85, 1.1), matrix=centre
+            )
+
+    return make
+
+
 def sky(strength: float, color: Vector3 = (0.75, 0.85, 1.0)) -> None:
     """An even sky."""
     world = bpy.data.worlds.new("sky")

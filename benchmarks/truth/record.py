@@ -26,7 +26,10 @@ class Place:
     size: tuple[int, int]
 
     def prepare(self, settings: dict[str, Any]) -> None:
-        """Make the folder; frames that were rendered with other `settings` go."""
+        """Make the folder; frames that were rendered with other `settings` go.
+
+        Edits to a scene are not among them: delete the folder, or change the shot's seed.
+        """
         card = self.folder / "settings.json"
         wanted = json.dumps(settings, sort_keys=True)
         if self.folder.exists() and (not card.exists() or card.read_text(encoding="utf-8") != wanted):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vggt_blender.geometry.cameras import Lens
 
 from . import paths
-from .scenes import plinth, room, yard
+from .scenes import courtyard, plinth, room, yard
 
 Array = NDArray[np.float64]
 FIRST_FRAME = 1001
@@ -93,6 +93,12 @@ def _zooming(count: int) -> Array:
     return paths.look_along(positions, paths.through([(0.2, 6, 1.1), (0.0, 6, 1.2)], count))
 
 
+def _sample(count: int) -> Array:
+    positions = paths.through([(-1.5, -1.4, 1.45), (-0.6, -0.7, 1.6), (0.5, -0.1, 1.7), (1.3, 0.7, 1.75)], count)
+    targets = paths.through([(0.2, 8, 1.75), (-0.2, 8, 1.8), (-0.3, 8, 1.7)], count)
+    return paths.look_along(positions, targets)
+
+
 WIDE = (-0.12, 0.015, 0.0004, -0.0003, 0.0)
 
 SHOTS: dict[str, Shot] = {
@@ -109,6 +115,7 @@ SHOTS: dict[str, Shot] = {
         Shot("motion_blur", yard.build, _blurred, seed=11, shutter=0.5),
         Shot("person", yard.build, _exterior, seed=12, walk=((-2.6, 2.4), (2.2, 3.0))),
         Shot("nodal_pan", yard.build, _pan, seed=13, focal_mm=(32, 32)),
+        Shot("sample", courtyard.build, _sample, seed=21, size=(960, 540), frames=24, focal_mm=(25, 25)),
         Shot("zoom", room.build, _zooming, seed=14, focal_mm=(26, 42)),
     )
 }

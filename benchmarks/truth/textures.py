@@ -154,6 +154,33 @@ def earth(size: int, seed: int, colors: Sequence[Color]) -> Picture:
     return finish(base * (1 - pebble) + stone * pebble, seed, 0.4)
 
 
+def stripes(size: int, seed: int, colors: Sequence[Color], bands: int = 8) -> Picture:
+    """Woven cloth in bands of two colors along the columns' direction, faded and stained."""
+    x = np.mgrid[:size, :size][1] + 6 * (clouds(size, seed, 1.8) - 0.5)
+    band = (np.floor(x * bands / size).astype(int) % 2)[..., None]
+    first, second = np.float32(colors[0]), np.float32(colors[1])
+    weave = 0.85 + 0.3 * clouds(size, seed + 4, 0.6, stretch=4.0)[..., None]
+    return finish(np.clip(np.where(band == 0, first, second) * weave, 0, 1), seed, 0.35)
+
+
+def kilim(size: int, seed: int, colors: Sequence[Color], bands: int = 15) -> Picture:
+    """A woven rug: bands of zigzags and lozenges, each band its own."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size].astype(np.float32) + 4 * (clouds(size, seed, 1.8) - 0.5)
+    bounds = np.sort(rng.uniform(0, size, bands))
+    band = np.searchsorted(bounds, y)
+    palette = np.float32(colors)
+    ground, figure = (palette[rng.integers(0, len(palette), bands + 1)][band] for _ in range(2))
+    period = (size / rng.integers(5, 19, bands + 1))[band]
+    phase = np.abs((x + rng.uniform(0, size, bands + 1)[band]) / period % 1 - 0.5) * 2
+    height = np.concatenate([[0], bounds])[band]
+    share = (y - height) / (np.concatenate([bounds, [size]])[band] - height + 1)
+    lozenge = np.abs(share - 0.5) * 2 + phase
+    mask = np.where((rng.random(bands + 1) < 0.6)[band], np.abs(lozenge - 0.75) < 0.28, np.abs(share - phase) < 0.22)
+    weave = 0.85 + 0.3 * clouds(size, seed + 4, 0.6, stretch=4.0)[..., None]
+    return finish(np.clip(np.where(mask[..., None], figure, ground) * weave, 0, 1), seed, 0.4)
+
+
 def paint(size: int, seed: int, colors: Sequence[Color]) -> Picture:
     """Almost plain: what low-texture walls look like."""
     return ramp(0.5 + 0.10 * (clouds(size, seed, 1.8) - 0.5), colors)
@@ -166,5 +193,7 @@ KINDS: dict[str, Callable[[int, int, Sequence[Color]], Picture]] = {
     "planks": planks,
     "poster": poster,
     "earth": earth,
+    "stripes": stripes,
+    "kilim": kilim,
     "paint": paint,
 }

@@ -19,6 +19,7 @@ def build(seed: int) -> None:
     brick = surface("bricks", seed + 2, [(0.62, 0.36, 0.26), (0.72, 0.48, 0.36), (0.5, 0.3, 0.24)], 2.6)
     pot = surface("stones", seed + 3, [(0.7, 0.42, 0.28), (0.6, 0.34, 0.22), (0.35, 0.42, 0.45)], 0.9)
     wood = surface("planks", seed + 4, [(0.5, 0.36, 0.24), (0.62, 0.48, 0.33)], 1.2)
+    plaster = surface("plaster", seed + 6, [(0.5, 0.47, 0.4), (0.68, 0.62, 0.52), (0.8, 0.76, 0.68)], 4.3)
     poster = surface("poster", seed + 5, [(0.8, 0.72, 0.55), (0.6, 0.2, 0.15), (0.15, 0.3, 0.4), (0.3, 0.4, 0.2)], 2.4)
     props.place("court", props.box((30, 30, 0.2)), paving, (0, 0, -0.2))
     props.place("plinth", props.box((0.8, 0.8, 0.75), 0.02), brick, (0, 0, 0.12), (0, 0, 15))
@@ -39,7 +40,7 @@ def build(seed: int) -> None:
     for k in range(12):
         angle = np.radians(30 * k + 7)
         at, turn = (9.5 * np.cos(angle), 9.5 * np.sin(angle), 0), (0, 0, np.degrees(angle) + 90 + rng.uniform(-8, 8))
-        skin = (brick, poster, marble, wood)[k % 4]
+        skin = (brick, poster, plaster, wood)[k % 4]
         props.place(f"wall{k}", props.box((5.2, 0.4, float(rng.uniform(2.2, 4.2)))), skin, at, turn)
     props.sky(1.0)
     props.sun(3.8, (0.5, 0.35, -0.8))
