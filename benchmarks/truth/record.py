@@ -19,7 +19,7 @@ from .shots import FIRST_FRAME, Shot
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of one rendered shot: frames, ``depth/``, ``masks/`` (white where something moves), ``truth.json``."""
+    """The folder of one rendered shot: frames, ``depth/``, ``masks/`` (black where something moves), ``truth.json``."""
 
     folder: Path
     shot: Shot

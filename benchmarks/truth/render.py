@@ -132,12 +132,12 @@ def render_truth(shot: Shot, place: Place, view: Overscan | None, tell: Callable
             continue
         values = _read_exr(_render(place, k, ".exr"))
         depth = np.where(values[..., 0] > 0, values[..., 0], np.nan).astype(np.float32)
-        moving = np.where(np.rint(values[..., 1]) == person.MOVING, 255, 0).astype(np.uint8)
+        still = np.where(np.rint(values[..., 1]) == person.MOVING, 0, 255).astype(np.uint8)
         if view is not None:
-            depth, moving = warp_depth(depth, view), warp_labels(moving, view)
+            depth, still = warp_depth(depth, view), warp_labels(still, view)
         if shot.walk:
             place.mask(k).parent.mkdir(exist_ok=True)
-            cv2.imwrite(str(place.mask(k)), moving)
+            cv2.imwrite(str(place.mask(k)), still)
         place.save_depth(k, depth)
         tell(f"{shot.name}: depth {k + 1} of {shot.frames}")
 
