@@ -1,0 +1,275 @@
+"""The add-on in a Blender window: every state drawn, a shot solved, cancel, kill, undo, save and reload.
+
+Takes its surroundings from variables: VGGT_BACKEND_PYTHON, VGGT_CHECK_SPEAKER (a backend that does what it is told),
+VGGT_CHECK_SHOT (pictures to solve; empty: not tried), VGGT_CHECK_SCRATCH (a folder).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import bpy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from driver import EXTENSION, Steps, check, click, part, picture, place, press, redo, run, say, show_tab, undo, until
+
+SCRATCH = Path(os.environ["VGGT_CHECK_SCRATCH"])
+SPEAKER = os.environ["VGGT_CHECK_SPEAKER"]
+SHOT = os.environ.get("VGGT_CHECK_SHOT", "")
+AUTOSAVE_S = 75.0
+
+
+def settings() -> object:
+    return bpy.context.window_manager.windows[0].scene.vggt
+
+
+def preferences() -> object:
+    return bpy.context.preferences.addons[EXTENSION].preferences
+
+
+def session() -> object:
+    return part("operators.session").session
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def checks() -> Steps:
+    bpy.ops.preferences.addon_enable(module=EXTENSION)
+    preferences().results_folder = str(SCRATCH / "results")
+    open_sub_panels()
+    yield from show_tab()
+    yield from idle_states()
+    preferences().interpreter = SPEAKER
+    yield from failing()
+    yield from killed()
+    yield from running_beside_the_artist()
+    yield from arriving_in_edit_mode()
+    yield from undone_and_redone()
+    yield from saved_and_read_again()
+    preferences().interpreter = ""
+    yield from checked_in_preferences()
+    if SHOT:
+        yield from solved_for_real()
+    yield from scaled()
+    yield from disabled_while_running()
+
+
+def open_sub_panels() -> None:
+    """Panels that start closed are never drawn; a test cannot open them, but can register them open."""
+    closed = [cls for cls in part("ui").CLASSES if "DEFAULT_CLOSED" in getattr(cls, "bl_options", ())]
+    for cls in closed:
+        bpy.utils.unregister_class(cls)
+        cls.bl_options = set()
+        bpy.utils.register_class(cls)
+
+
+def idle_states() -> Steps:
+    yield from picture("idle")
+    check("Solve is disabled without a source", not bpy.ops.vggt.solve.poll())
+    preferences().interpreter = "/missing/python"
+    yield from picture("no-backend")
+    preferences().interpreter = ""
+    settings().source = "/pictures/hold"
+    settings().use_range = True
+    yield from picture("source")
+    check("Solve is enabled with a source", bpy.ops.vggt.solve.poll())
+    settings().use_range = False
+
+
+def start(deed: str, placement: str = "this") -> None:
+    settings().source = f"/pictures/{deed}"
+    settings().placement = placement
+    started = time.perf_counter()
+    click(bpy.ops.vggt.solve)
+    check(f"Solve returns at once ({deed})", time.perf_counter() - started < 0.5, time.perf_counter() - started)
+
+
+def failing() -> Steps:
+    start("fail")
+    yield from until(lambda: session().task is None)
+    notice = session().notice
+    check("an error is one line", notice is not None and notice.failed and "\n" not in notice.message, notice)
+    yield from picture("failed")
+    click(bpy.ops.vggt.show_details)
+    yield from picture("details")
+    press("Escape")
+    yield 0.5
+    click(bpy.ops.vggt.dismiss)
+
+
+def killed() -> Steps:
+    start("hold")
+    yield from until(lambda: session().task.total > 0)
+    os.kill(session().client.pid, signal.SIGKILL)
+    yield from until(lambda: session().task is None)
+    notice = session().notice
+    check("a killed backend is an error", notice is not None and notice.failed, notice)
+    yield from picture("killed")
+
+
+def running_beside_the_artist() -> Steps:
+    """Undo works, the panel shows progress, Blender saves its backup, and cancel takes effect, all while it runs."""
+    bpy.context.preferences.filepaths.temporary_directory = str(SCRATCH)
+    bpy.context.preferences.filepaths.auto_save_time = 1
+    start("hold")
+    began = time.monotonic()
+    yield from until(lambda: session().task.total > 0)
+    yield from picture("running")
+    with bpy.context.temp_override(**place(region="WINDOW")):
+        bpy.ops.ed.undo_push(message="Before")
+        bpy.ops.mesh.primitive_monkey_add()
+        bpy.ops.ed.undo_push(message="Monkey")
+    yield 0.3
+    yield from undo()
+    check("undo works while it runs", "Suzanne" not in bpy.data.objects and session().task is not None)
+    yield from until(lambda: any(SCRATCH.glob("*.blend")), AUTOSAVE_S - (time.monotonic() - began))
+    check("Blender saves its backup while it runs", any(SCRATCH.glob("*.blend")), sorted(SCRATCH.iterdir()))
+    check("it still runs", session().task is not None)
+    started = time.perf_counter()
+    click(bpy.ops.vggt.cancel)
+    check("Cancel returns at once", time.perf_counter() - started < 0.1, time.perf_counter() - started)
+    yield from picture("stopping")
+    yield from until(lambda: session().task is None)
+    check("it stops within 2 s", time.perf_counter() - started < 2.0, time.perf_counter() - started)
+    yield from picture("cancelled")
+
+
+def arriving_in_edit_mode() -> Steps:
+    there = place(region="WINDOW")
+    with bpy.context.temp_override(**there):
+        bpy.ops.mesh.primitive_cube_add()
+        bpy.ops.object.mode_set(mode="EDIT")
+    start("solve")
+    yield from until(lambda: session().task.arrived is not None)
+    yield from picture("waiting")
+    check("the result waits for Object Mode", session().task is not None and len(settings().results) == 0)
+    with bpy.context.temp_override(**there):
+        bpy.ops.object.mode_set(mode="OBJECT")
+    yield from until(lambda: session().task is None)
+    check("then it comes in", len(settings().results) == 1 and len(cameras()) == 2, cameras())
+    yield from picture("done")
+
+
+def cameras() -> list[str]:
+    return sorted(thing.name for thing in bpy.context.window_manager.windows[0].scene.objects if thing.type == "CAMERA")
+
+
+def undone_and_redone() -> Steps:
+    before = cameras()
+    yield from undo()
+    check("one undo takes the import back and keeps the entry", (len(cameras()), len(settings().results)) == (1, 1))
+    yield from redo()
+    check("one redo brings it back", cameras() == before, cameras())
+
+
+def saved_and_read_again() -> Steps:
+    path = str(SCRATCH / "shot.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    start("solve", "keep")
+    bpy.ops.wm.open_mainfile(filepath=path)
+    yield from until(lambda: session().task is None)
+    check("a solve outlives reading the file again", len(settings().results) == 2, session().notice)
+    yield from show_tab()
+    start("solve", "keep")
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    yield from until(lambda: session().task is None)
+    yield from show_tab()
+    yield from picture("another-file")
+    waiting = session().notice.folder
+    check("a result for a file that was closed waits for a click", waiting is not None and len(cameras()) == 1)
+    click(bpy.ops.vggt.import_reconstruction, filepath=str(waiting))
+    check("the click imports it", len(cameras()) == 2 and session().notice is None, cameras())
+    yield 0.3
+
+
+def checked_in_preferences() -> Steps:
+    bpy.ops.preferences.addon_show(module=EXTENSION)
+    yield 1.0
+    with bpy.context.temp_override(**place("PREFERENCES", "WINDOW")):
+        bpy.ops.vggt.check_backend()
+        yield from picture("preferences-checking")
+    checker = part("operators.check").check
+    yield from until(lambda: not checker.running)
+    good = {finding.topic: finding.good for finding in checker.findings}
+    check("the check finds the engine ready", good.get("COLMAP") is True, checker.findings)
+    yield from picture("preferences")
+    with bpy.context.temp_override(**place("PREFERENCES", "WINDOW")):
+        bpy.ops.wm.window_close()
+    yield 0.5
+
+
+def solved_for_real() -> Steps:
+    """The shot in SHOT, from the button to the scene, with the main thread's longest pause."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    yield from show_tab()
+    there = settings()
+    there.source, there.engine, there.use_range, there.first, there.last = SHOT, "colmap", True, 0, 7
+    click(bpy.ops.vggt.solve)
+    taken: list[float] = []
+    pump = session().pump
+
+    def timed(wait_s: float = 0.0) -> bool:
+        started = time.perf_counter()
+        news = pump(wait_s)
+        taken.append(time.perf_counter() - started)
+        return news
+
+    session().pump = timed
+    yield from until(lambda: session().task is None or session().task.done > 0, 300.0)
+    yield from picture("solving")
+    yield from until(lambda: session().task is None or session().task.arrived is not None, 400.0)
+    yield from until(lambda: session().task is None)
+    del session().pump
+    check("the shot is solved and imported", len(settings().results) == 1, session().notice)
+    taken.sort()
+    say(f"INFO the pump took {1e3 * taken[-1]:.1f} ms at most, {1e3 * taken[len(taken) // 2]:.2f} ms mostly")
+    check("the pump keeps to 5 ms", taken[int(len(taken) * 0.98)] < 0.005, f"{taken[-5:]}")
+    if not len(settings().results):
+        return
+    result = settings().results[0]
+    check("every frame is placed", result.registered == result.total == 8, (result.registered, result.total))
+    yield from picture("solved")
+    window = bpy.context.window_manager.windows[0]
+    window.scene.camera = bpy.data.objects[next(name for name in cameras() if name != "Camera")]
+    place()["area"].spaces.active.region_3d.view_perspective = "CAMERA"
+    place()["area"].spaces.active.shading.type = "MATERIAL"
+    yield 2.0
+    yield from picture("solved-camera")
+
+
+def scaled() -> Steps:
+    bpy.context.preferences.view.ui_scale = 2.0
+    yield 1.0
+    yield from picture("double-scale")
+    bpy.context.preferences.view.ui_scale = 1.0
+    yield 0.5
+
+
+def disabled_while_running() -> Steps:
+    preferences().interpreter = SPEAKER
+    start("hold", "keep")
+    yield from until(lambda: session().task.total > 0)
+    pid = session().client.pid
+    started = time.perf_counter()
+    bpy.ops.preferences.addon_disable(module=EXTENSION)
+    check("disabling ends the backend", not runs(pid) and time.perf_counter() - started < 3.0)
+    yield from picture("disabled")
+    check("no class stays", not [name for name in dir(bpy.types) if name.startswith("VGGT_")])
+    bpy.ops.preferences.addon_enable(module=EXTENSION)
+    preferences().interpreter = SPEAKER
+    start("hold", "keep")
+    yield from until(lambda: session().task.total > 0)
+    say(f"LEFT {session().client.pid}")  # the runner looks whether it outlives Blender
+
+
+run(checks)
