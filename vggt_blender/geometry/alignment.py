@@ -79,12 +79,14 @@ def align_cameras(source: ArrayLike, target: ArrayLike) -> Similarity:
     a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
     centers_a, centers_b = camera_center(a), camera_center(b)
     spread = np.linalg.svd(centers_b - centers_b.mean(axis=0), compute_uv=False)
-    if len(a) >= 3 and spread[1] > 1e-3 * spread[0] > 0:
+    rounding = 1e-9 * np.abs(centers_b).max()  # cameras in one place differ by this much at most
+    if len(a) >= 3 and spread[0] > rounding and spread[1] > 1e-3 * spread[0]:
         return align_points(centers_a, centers_b)
     rotation = mean_rotation(np.einsum("nji,njk->nik", b[:, :, :3], a[:, :, :3]))
     turned = centers_a @ rotation.T
     around_a, around_b = turned - turned.mean(axis=0), centers_b - centers_b.mean(axis=0)
     denominator = (around_a**2).sum()
-    scale = float((around_a * around_b).sum() / denominator) if denominator > 1e-18 else 1.0
+    moves = spread[0] > rounding and denominator > (1e-9 * np.abs(centers_a).max()) ** 2
+    scale = float((around_a * around_b).sum() / denominator) if moves else 1.0
     scale = scale if scale > 0 else 1.0
     return Similarity(scale, rotation, centers_b.mean(axis=0) - scale * turned.mean(axis=0))
