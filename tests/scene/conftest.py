@@ -91,6 +91,7 @@ class Shot:
     pictures: bool = True
     world: np.ndarray = field(default_factory=lambda: np.eye(4))  # the solve's world from the room's
     sparse: bool = False
+    source: str | None = None
 
 
 class Photographer:
@@ -132,7 +133,7 @@ class Photographer:
                 writer.write_points(self._points(shot))
             writer.finish(
                 engine={"name": "truth"},
-                source=self.exchange.Source(shot.kind, str(plates), shot.fps),
+                source=self.exchange.Source(shot.kind, shot.source or str(plates), shot.fps),
                 frames=frames,
             )
         return self.exchange.load_reconstruction(folder)
@@ -154,7 +155,7 @@ class Photographer:
         return self.exchange.Frame(
             name=path.name,
             path=str(path),
-            index=i,
+            index=i if number is None else number - 1 if shot.kind == "video" else i,
             number=number,
             width=shot.size[0],
             height=shot.size[1],

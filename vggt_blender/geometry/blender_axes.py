@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .alignment import Similarity
 from .cameras import homogeneous, invert_pose
 
 Array = NDArray[np.float64]
@@ -46,13 +45,6 @@ def opencv_pose(matrix: ArrayLike) -> Array:
     turn = np.eye(4)
     turn[:3, :3] = BLENDER_FROM_OPENCV.T
     return invert_pose((turn @ np.asarray(matrix, np.float64) @ OPENCV_CAMERA_FROM_BLENDER_CAMERA)[:3])
-
-
-def similarity_matrix(similarity: Similarity) -> Array:
-    """The (4, 4) matrix in Blender's axes that does what `similarity` does in OpenCV's."""
-    turn = np.eye(4)
-    turn[:3, :3] = BLENDER_FROM_OPENCV
-    return turn @ similarity.matrix() @ turn.T
 
 
 def leveling_matrix(up: ArrayLike, ground: float | None = None) -> Array:

@@ -68,11 +68,10 @@ def _ground(
     normals *= np.where(normals @ prior < 0, -1.0, 1.0)[:, None]
     level = normals @ prior > np.cos(np.radians(tolerance))
     normals, heights = normals[level], np.einsum("ij,ij->i", normals[level], corners[lengths > 0][level, 0])
-    counts = np.array(
-        [(np.abs(sample @ n - h) < thickness).sum() for n, h in zip(normals, heights, strict=True)], dtype=int
-    )
-    if len(counts) == 0:
+    if len(heights) == 0:
         return Up(prior, None)
+    few = sample[:2000]
+    counts = (np.abs(few @ normals.T - heights) < thickness).sum(axis=0)
     best = int(counts.argmax())
     normal, height = normals[best], float(heights[best])
     for _ in range(3):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, cast
+
 import bpy
 import numpy as np
 from mathutils import Matrix, Quaternion, Vector
@@ -9,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..exchange.reconstruction import Reconstruction
 from ..geometry.alignment import align_cameras
-from ..geometry.blender_axes import leveling_matrix, opencv_pose, similarity_matrix
+from ..geometry.blender_axes import leveling_matrix, opencv_pose
 from ..geometry.up import estimate_up
 from .cameras import SHOT_CAMERA, registered
 from .collection import Holder
@@ -26,7 +29,7 @@ def build_root(holder: Holder, size: float) -> tuple[bpy.types.Object, bool]:
     root, new = holder.ensure(ROOT, holder.name, None)
     if new:
         root.empty_display_type = "PLAIN_AXES"
-        root.empty_display_size = 0.5 * size
+        root.empty_display_size = 0.2 * size
     return root, new
 
 
@@ -61,13 +64,38 @@ def _keyed_matrices(camera: bpy.types.Object | None) -> dict[int, Matrix]:
     }
 
 
-def follow_old_solve(root: bpy.types.Object, old: dict[int, Array], reconstruction: Reconstruction) -> None:
-    """Put the new solve where the old one stood: every solve has a world of its own, the artist's scene has one.
+def over_old_solve(reconstruction: Reconstruction, old: dict[int, Array]) -> Reconstruction:
+    """The new solve in the old one's world: every solve has a world of its own, the artist's scene has one.
 
-    `old` are the poses of the same frames in the old solve, by position; nothing is done where there are none.
+    `old` are the poses of the same frames in the old solve, by position; without any the new solve stays as it is.
     """
     frames = [(reconstruction.frames[position].pose, pose) for position, pose in old.items()]
     pairs = [(new.camera_from_world, pose) for new, pose in frames if new is not None]
-    if pairs:
-        new, known = np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
-        root.matrix_basis = root.matrix_basis @ Matrix(similarity_matrix(align_cameras(new, known)).tolist())
+    if not pairs:
+        return reconstruction
+    place = align_cameras(np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs]))
+    moved = [
+        frame
+        if frame.pose is None
+        else replace(
+            frame, pose=replace(frame.pose, camera_from_world=place.apply_to_pose(frame.pose.camera_from_world))
+        )
+        for frame in reconstruction.frames
+    ]
+    points, depth = reconstruction.points, reconstruction.depth
+    return replace(
+        reconstruction,
+        frames=tuple(moved),
+        depth=None if depth is None else cast(NDArray[np.float32], _ScaledDepth(depth, place.scale)),
+        points=None if points is None else replace(points, xyz=place.apply(points.xyz).astype(np.float32)),
+    )
+
+
+class _ScaledDepth:
+    """Depth maps (N, h, w) times a factor, read from the disk frame by frame as they are asked for."""
+
+    def __init__(self, depth: NDArray[np.float32], factor: float) -> None:
+        self._depth, self._factor = depth, np.float32(factor)
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        return np.asarray(self._depth[key]) * self._factor

@@ -14,7 +14,7 @@ from ..exchange.messages import JobError
 from ..exchange.reconstruction import Reconstruction
 from ..geometry.blender_axes import points_from_blender
 from ..geometry.cameras import camera_center
-from .alignment import build_root, follow_old_solve, level, solved_cameras
+from .alignment import build_root, level, over_old_solve, solved_cameras
 from .cameras import build_shot_camera, build_still_cameras, lenses, registered
 from .collection import Holder, title_of
 from .depth_planes import build_planes
@@ -75,16 +75,13 @@ def build_scene(
     timeline = Timeline.of(reconstruction)
     holder = _holder(scene, title, update)
     holder.describe(reconstruction)
+    reconstruction = over_old_solve(reconstruction, solved_cameras(holder, reconstruction, timeline))
     samples = dense_samples(reconstruction, options.point_limit)
     structure = _structure(reconstruction, samples)
     size = _size(reconstruction, structure)
-
-    old = solved_cameras(holder, reconstruction, timeline)
     root, new = build_root(holder, size)
     if new:
         level(root, reconstruction, structure)
-    else:
-        follow_old_solve(root, old, reconstruction)
     cameras = _build_cameras(holder, root, reconstruction, timeline, size)
     if options.setup_scene != "keep":
         _follow_plate(scene, reconstruction, timeline, cameras)

@@ -81,9 +81,9 @@ def build_shot_camera(
     """One camera, keyed on the plate's own frames; frames that are not registered get no key."""
     positions = registered(reconstruction)
     chosen = [reconstruction.frames[position] for position in positions]
-    camera = _camera_object(holder, SHOT_CAMERA, f"{holder.name} camera", root, None)
+    camera = _camera_object(holder, SHOT_CAMERA, f"{holder.name} camera", root, size)
     data = camera.data
-    _sizes(camera, chosen[0], size)
+    _note_size(camera, chosen[0])
     keys = [timeline.frame(position) for position in positions]
     matrices = [camera_matrix(frame.pose.camera_from_world) for frame in chosen if frame.pose is not None]
     quaternions = continuous_quaternions([quaternion_from_rotation(matrix[:3, :3]) for matrix in matrices])
@@ -119,8 +119,8 @@ def build_still_cameras(
     for position in registered(reconstruction):
         frame = reconstruction.frames[position]
         assert frame.pose is not None
-        camera = _camera_object(holder, f"camera:{frame.name}", frame.name, root, "cameras")
-        _sizes(camera, frame, size)
+        camera = _camera_object(holder, f"camera:{frame.name}", frame.name, root, size, "cameras")
+        _note_size(camera, frame)
         camera.matrix_basis = Matrix(camera_matrix(frame.pose.camera_from_world).tolist())
         lens = lenses([frame])
         data = camera.data
@@ -132,17 +132,20 @@ def build_still_cameras(
     return cameras
 
 
-def _camera_object(holder: Holder, role: str, name: str, root: bpy.types.Object, group: str | None) -> bpy.types.Object:
+def _camera_object(
+    holder: Holder, role: str, name: str, root: bpy.types.Object, size: float, group: str | None = None
+) -> bpy.types.Object:
+    """The camera of `role`; a new one is drawn and clipped as suits a scene of `size`."""
     camera, new = holder.ensure(role, name, bpy.data.cameras.new(name), group)
     if new:
         camera.parent = root
         camera.data.sensor_fit = "HORIZONTAL"
+        camera.data.display_size = 0.1 * size
+        camera.data.clip_start = min(0.1, 0.01 * size)
+        camera.data.clip_end = max(1000.0, 1000.0 * size)
     return camera
 
 
-def _sizes(camera: bpy.types.Object, frame: Frame, size: float) -> None:
-    """The plate's size as custom properties, and clipping and drawing that suit a scene of `size`."""
+def _note_size(camera: bpy.types.Object, frame: Frame) -> None:
+    """Keep the picture's size beside the camera: pictures of several sizes share one scene, which has one resolution."""
     camera[WIDTH], camera[HEIGHT] = frame.width, frame.height
-    camera.data.display_size = 0.1 * size
-    camera.data.clip_start = min(0.1, 0.01 * size)
-    camera.data.clip_end = max(1000.0, 1000.0 * size)

@@ -73,10 +73,13 @@ class Holder:
         return thing, True
 
     def keep_only(self, prefix: str, roles: set[str]) -> None:
-        """Remove the objects whose role starts with `prefix` and is not among `roles`, with their unused data."""
+        """Remove the objects whose role starts with `prefix` and is not among `roles`, with their data and markers."""
         for role in [role for role in self._objects if role.startswith(prefix) and role not in roles]:
             thing = self._objects.pop(role)
             data = thing.data
+            for scene in bpy.data.scenes:
+                for marker in [marker for marker in scene.timeline_markers if marker.camera == thing]:
+                    scene.timeline_markers.remove(marker)
             bpy.data.objects.remove(thing)
             if data is not None and data.users == 0:
                 bpy.data.batch_remove([data])

@@ -12,10 +12,10 @@ from ..exchange.reconstruction import Frame, Reconstruction
 from .orientation import orientation_of
 from .timeline import Timeline
 
-# How Blender has to turn (degrees, anticlockwise) and mirror a stored picture to show it upright, by EXIF orientation.
+# How to turn (degrees, clockwise as Blender counts a background) and mirror a stored picture, by EXIF orientation.
 _UPRIGHT: dict[int, tuple[int, bool]] = {
-    1: (0, False), 2: (0, True), 3: (180, False), 4: (180, True), 5: (90, True), 6: (-90, False), 7: (-90, True),
-    8: (90, False),
+    1: (0, False), 2: (0, True), 3: (180, False), 4: (180, True), 5: (-90, True), 6: (90, False), 7: (90, True),
+    8: (-90, False),
 }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def load_image(path: Path, source: str = "FILE", *, share: bool = True) -> bpy.t
     """
     if share:
         for image in bpy.data.images:
-            if image.source == source and Path(bpy.path.abspath(image.filepath)) == path:
+            if _shows(image, path, source):
                 return image
     image = bpy.data.images.load(str(path), check_existing=False)
     if image.source != source:
@@ -40,6 +40,10 @@ def load_image(path: Path, source: str = "FILE", *, share: bool = True) -> bpy.t
     if bpy.data.filepath and Path(bpy.data.filepath).drive == path.drive:
         image.filepath = bpy.path.relpath(str(path))
     return image
+
+
+def _shows(image: bpy.types.Image, path: Path, source: str) -> bool:
+    return image.source == source and Path(bpy.path.abspath(image.filepath)) == path
 
 
 def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, position: int, timeline: Timeline) -> bool:
@@ -52,16 +56,22 @@ def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, positio
     path = picture_path(reconstruction, frame)
     if not path.is_file():
         return False
-    background: Any = camera.background_images[0] if camera.background_images else camera.background_images.new()
-    background.image = load_image(path, kind, share=kind == "FILE")
-    background.alpha = 1.0
-    camera.show_background_images = True
+    background: Any = camera.background_images[0] if camera.background_images else _new_background(camera)
+    if background.image is None or not _shows(background.image, path, kind):
+        background.image = load_image(path, kind, share=kind == "FILE")
     if kind == "FILE":
         _turn_upright(background, frame, orientation_of(path))
     else:
         _follow_timeline(background, timeline)
-    background.frame_method = "FIT"
     return True
+
+
+def _new_background(camera: bpy.types.Camera) -> Any:
+    background = camera.background_images.new()
+    background.alpha = 1.0
+    background.frame_method = "FIT"
+    camera.show_background_images = True
+    return background
 
 
 def _follow_timeline(background: Any, timeline: Timeline) -> None:

@@ -89,7 +89,8 @@ def write_attribute(mesh: bpy.types.Mesh, name: str, values: NDArray[Any], domai
     """Attribute `name` with one entry per element of `domain`: uint8 (P, 3) is an sRGB color, else a number (P,)."""
     if values.ndim == 2:
         attribute = mesh.attributes.new(name, "BYTE_COLOR", domain)
-        rgba = np.full((len(values), 4), 1.0, np.float32)
+        rgba = np.empty((len(values), 4), np.float32)
+        rgba[:, 3] = 1.0
         np.multiply(values, np.float32(1 / 255), out=rgba[:, :3])
         attribute.data.foreach_set("color_srgb", rgba.ravel())
     elif values.dtype.kind == "f":
