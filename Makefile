@@ -32,6 +32,7 @@ $(VENV)/.demo: pyproject.toml
 	$(call new_environment,$(VENV),$(PYTHON))
 	@$(RUN) $(PIP) --editable . --group blender
 	@$(RUN) -c "import bpy" || { echo "Blender's module does not load: a system library is missing (on Debian and Ubuntu: apt install libx11-6 libxi6 libxfixes3 libxrender1 libgl1 libegl1 libsm6 libxkbcommon0)"; exit 1; }
+	@$(RUN) -m vggt_blender.backend.environment  # so that the installed add-on finds this environment
 	@touch $@
 
 # Everything: VGGT, tests, linters.
@@ -61,7 +62,7 @@ test-lts:
 endif
 
 test-real: zip
-	@tests/real_blender/run.sh
+	@$(RUN) tests/real_blender/run.py
 
 test-all: test test-lts test-real
 

@@ -33,6 +33,11 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
         if not context.scene.vggt.source:
             cls.poll_message_set("Choose pictures or a video first")
             return False
+        try:
+            interpreter(context)
+        except JobError as failure:
+            cls.poll_message_set(failure.message)
+            return False
         return True
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:

@@ -42,6 +42,7 @@ class VGGT_PT_options(_Tab, bpy.types.Panel):
 
     bl_label = "Options"
     bl_parent_id = "VGGT_PT_shot"
+    bl_order = 0
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012  (Blender's own declaration)
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -65,6 +66,7 @@ class VGGT_PT_results(_Tab, bpy.types.Panel):
 
     bl_label = "Results"
     bl_parent_id = "VGGT_PT_shot"
+    bl_order = 1
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

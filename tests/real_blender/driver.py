@@ -96,7 +96,7 @@ def redraw() -> Steps:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             area.tag_redraw()
-    yield 0.4
+    yield 0.8  # panels slide into place
 
 
 def picture(name: str) -> Steps:

@@ -28,6 +28,7 @@ TROUBLE = re.compile(r"Traceback|\bError\b|\bERROR\b|Warning|WARNING|Exception|r
 # What these Blenders say on their own in a bare surrounding, whether or not the add-on is there.
 USUAL = re.compile(
     r"list of mounted file-systems|^(PASS|FAIL|STATE|INFO|EXPECT) |pulse|jack|alsa|ALSA|libdecor|XDG_RUNTIME_DIR"
+    r"|Repository data: .* sync required"
 )
 
 

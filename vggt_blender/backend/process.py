@@ -22,6 +22,7 @@ from ..exchange.messages import JobError
 from .environment import NO_BACKEND, process_environment
 
 STDERR_LINES = 200
+CHUNK_BYTES = 65536
 # How long a dead process's output may still be on its way: a grandchild can hold the pipe open for ever.
 DRAIN_S = 1.0
 if sys.platform == "win32":
@@ -55,15 +56,15 @@ class BackendProcess:
                 stderr=subprocess.PIPE,
                 cwd=root,
                 env=process_environment(root) if environment is None else environment,
-                encoding="utf-8",
-                errors="replace",
                 start_new_session=sys.platform != "win32",
                 creationflags=_CREATION_FLAGS,
             )
         except (OSError, ValueError) as failure:
             reason = getattr(failure, "strerror", None) or failure
             raise JobError(NO_BACKEND, f"The backend's Python '{interpreter}' does not start: {reason}.") from None
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._lines: deque[bytes] = deque()
+        self._partial = b""
         self._outgoing: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._errors: deque[str] = deque(maxlen=STDERR_LINES)
         self._exit_seen: float | None = None
@@ -72,7 +73,10 @@ class BackendProcess:
         assert stdin is not None
         assert stdout is not None
         assert stderr is not None
-        self._readers = [_thread(_read, stdout, self._lines.put), _thread(_read, stderr, self._note_error)]
+        self._readers = [
+            _thread(_read_chunks, stdout, self._chunks.put),
+            _thread(_read_lines, stderr, self._note_error),
+        ]
         _thread(_write, stdin, self._outgoing)
 
     @property
@@ -99,10 +103,12 @@ class BackendProcess:
 
     def next_line(self, timeout_s: float = 0.0) -> str | None:
         """The next line of its standard output, or None where none comes within `timeout_s`."""
-        try:
-            return self._lines.get(block=timeout_s > 0, timeout=timeout_s or None)
-        except queue.Empty:
-            return None
+        while not self._lines:
+            try:
+                self._split(self._chunks.get(block=timeout_s > 0, timeout=timeout_s or None))
+            except queue.Empty:
+                return None
+        return self._lines.popleft().decode("utf-8", "replace")
 
     def is_over(self) -> bool:
         """Whether it has ended and all it printed can be had from `next_line` (which the caller has emptied)."""
@@ -111,7 +117,7 @@ class BackendProcess:
         if self._exit_seen is None:
             self._exit_seen = time.monotonic()
         drained = not any(reader.is_alive() for reader in self._readers)
-        return (drained or time.monotonic() - self._exit_seen > DRAIN_S) and self._lines.empty()
+        return (drained or time.monotonic() - self._exit_seen > DRAIN_S) and self._chunks.empty() and not self._lines
 
     def close(self, grace_s: float = 1.0) -> None:
         """End it: by the end of its input, after `grace_s` by force, its children included.
@@ -137,6 +143,11 @@ class BackendProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
+    def _split(self, chunk: bytes) -> None:
+        *lines, rest = (self._partial + chunk).split(b"\n")
+        self._lines.extend(line + b"\n" for line in lines)
+        self._partial = rest
+
     def _note_error(self, line: str) -> None:
         self._errors.append(line)
         if self._on_error is not None:
@@ -153,14 +164,21 @@ def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread
     return thread
 
 
-def _read(pipe: IO[str], put: Callable[[str], None]) -> None:
+def _read_chunks(pipe: IO[bytes], put: Callable[[bytes], None]) -> None:
+    """Whole chunks: a thread that worked line by line would keep the interpreter from the main thread in a flood."""
+    with contextlib.suppress(OSError, ValueError), pipe:
+        while chunk := os.read(pipe.fileno(), CHUNK_BYTES):
+            put(chunk)
+
+
+def _read_lines(pipe: IO[bytes], put: Callable[[str], None]) -> None:
     with contextlib.suppress(OSError, ValueError), pipe:
         for line in pipe:
-            put(line)
+            put(line.decode("utf-8", "replace"))
 
 
-def _write(pipe: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
+def _write(pipe: IO[bytes], lines: queue.SimpleQueue[str | None]) -> None:
     with contextlib.suppress(OSError, ValueError), pipe:
         while (line := lines.get()) is not None:
-            pipe.write(line)
+            pipe.write(line.encode("utf-8"))
             pipe.flush()
