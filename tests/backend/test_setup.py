@@ -1,0 +1,153 @@
+"""Setting up the backend offline, with the real installer and small stand-in packages of the pinned versions."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from vggt_blender.backend import setup, uv_wheel
+from vggt_blender.backend.environment import interpreter_in
+from vggt_blender.exchange.messages import JobError
+
+ROOT = Path(__file__).parents[2]
+MODULES = {"pillow": "PIL", "opencv-python-headless": "cv2"}
+
+
+@pytest.fixture(scope="module")
+def uv_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uv")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
+    done = subprocess.run([*command, f"uv=={uv_wheel.VERSION}"], capture_output=True, text=True, check=False)
+    file = folder / uv_wheel.wheel_name_and_hash()[0]
+    if done.returncode != 0 or not file.is_file():
+        pytest.skip(f"uv's wheel cannot be had here: {done.stderr.strip()[-200:]}")
+    return file
+
+
+@pytest.fixture
+def wheels(uv_file: Path, tmp_path: Path) -> Path:
+    """A folder with uv and an empty module for every pinned package."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    shutil.copy(uv_file, folder)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in project["dependencies"] + project["optional-dependencies"]["vggt"]:
+        name, version = re.match(r"([\w-]+)==([\d.]+)", requirement).groups()
+        make_wheel(folder, name, version)
+    return folder
+
+
+def make_wheel(folder: Path, name: str, version: str, content: str = "") -> None:
+    package = name.replace("-", "_")
+    info = f"{package}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{package}-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{MODULES.get(name, package)}/__init__.py", content or f"__version__ = '{version}'\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+def run_setup(folder: Path, wheels: Path, *options: str) -> tuple[int, list[dict]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "vggt_blender.backend.setup", str(folder), "--find-links", str(wheels), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def version_of(interpreter: Path, module: str) -> str:
+    command = [str(interpreter), "-c", f"import {module}; print({module}.__version__)"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_environment_is_made_offline_with_the_pinned_packages(wheels: Path, tmp_path: Path) -> None:
+    status, lines = run_setup(tmp_path / "backend", wheels)
+    assert status == 0
+    assert lines[-1]["type"] == "done"
+    interpreter = Path(lines[-1]["path"])
+    assert interpreter == interpreter_in(setup.environment_in(tmp_path / "backend"))
+    assert version_of(interpreter, "torch") == "2.13.0"
+    assert version_of(interpreter, "pycolmap") == "4.2.1"
+
+    setup.remove(tmp_path / "backend")
+    assert not (tmp_path / "backend").exists()
+
+
+def test_missing_wheel_is_named_and_the_second_try_works(wheels: Path, tmp_path: Path) -> None:
+    [missing] = wheels.glob("trimesh-*")
+    missing.rename(tmp_path / missing.name)
+    status, lines = run_setup(tmp_path / "backend", wheels, "--without-vggt")
+    assert status == 1
+    assert lines[-1]["type"] == "error"
+    assert "trimesh" in lines[-1]["message"]
+    assert "\n" not in lines[-1]["message"]
+    (tmp_path / missing.name).rename(missing)
+    assert run_setup(tmp_path / "backend", wheels, "--without-vggt")[0] == 0
+
+
+def test_failed_update_keeps_the_environment_that_worked(wheels: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "backend"
+    assert run_setup(folder, wheels)[0] == 0
+    for file in wheels.glob("numpy-*"):
+        file.unlink()
+    shutil.rmtree(folder / "cache")
+    assert run_setup(folder, wheels)[0] == 1
+    assert version_of(interpreter_in(setup.environment_in(folder)), "torch") == "2.13.0"
+
+
+def test_package_that_does_not_import_is_a_failure(wheels: Path, tmp_path: Path) -> None:
+    make_wheel(wheels, "pycolmap", "4.2.1", "raise ImportError('libfoo.so is missing')\n")
+    status, lines = run_setup(tmp_path / "backend", wheels)
+    assert status == 1
+    assert "libfoo.so is missing" in lines[-1]["message"]
+
+
+def test_installer_that_is_not_the_pinned_one_never_runs(wheels: Path, tmp_path: Path) -> None:
+    [file] = wheels.glob("uv-*")
+    file.chmod(0o644)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("added.txt", "tampered with")
+    status, lines = run_setup(tmp_path / "backend", wheels)
+    assert status == 1
+    assert "not the published file" in lines[-1]["message"]
+    assert not list((tmp_path / "backend").glob("uv/uv*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_cancel_and_a_vanished_parent_stop_it(wheels: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vggt_blender.backend.setup", str(tmp_path / "backend")]
+    command += ["--find-links", str(wheels), "--end-with-input"]
+    for stop in (lambda process: process.send_signal(signal.SIGTERM), lambda process: process.stdin.close()):
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        stop(process)
+        lines = [json.loads(line) for line in process.stdout]
+        assert process.wait(timeout=10) == 130
+        assert lines[-1]["code"] == "cancelled"
+        process.stdout.close()
+
+
+def test_somebody_elses_folder_is_neither_used_nor_removed(wheels: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "work.txt").write_text("mine")
+    status, lines = run_setup(tmp_path / "precious", wheels)
+    assert status == 1
+    assert "already holds other files" in lines[-1]["message"]
+    with pytest.raises(JobError, match="not made by this add-on"):
+        setup.remove(tmp_path / "precious")
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["work.txt"]

@@ -1,0 +1,214 @@
+"""Set up the backend's Python environment in a folder of its own, check what it needs, and take it away again.
+
+This module may import the standard library and exchange only: Blender's own Python runs it as a program of its own,
+``python -m vggt_blender.backend.setup FOLDER``, which prints messages as a job does. Nothing outside FOLDER is written,
+and only a folder that this program made is ever removed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ..exchange import messages
+from ..exchange.messages import Cancelled, JobError
+from .environment import interpreter_in, process_environment
+from .uv_wheel import provide_uv
+
+JOB = "setup"
+MARKER = "made-by-vggt-matchmove.txt"
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "pyproject.toml"
+
+# What `colmap` needs, and with torch for a CPU or for CUDA on top: gigabytes on disk, measured on Linux.
+SIZES_GB = {"colmap": 0.6, "cpu": 1.4, "cuda": 7.0}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to set up: in `folder`, on `interpreter`, with torch where `with_vggt`.
+
+    `torch_backend` is uv's word for PyTorch's build (``auto`` looks at the machine's GPU); with `wheels`, a folder,
+    nothing is fetched from the network.
+    """
+
+    folder: Path
+    interpreter: Path
+    with_vggt: bool = True
+    torch_backend: str = "auto"
+    wheels: Path | None = None
+
+
+class _Printed:
+    """Reports as lines on standard output."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        _print(messages.progress(JOB, stage, done, total))
+
+    def status(self, message: str) -> None:
+        _print(messages.status(JOB, message))
+
+    def warning(self, message: str) -> None:
+        _print(messages.warning(JOB, message))
+
+
+def environment_in(folder: Path) -> Path:
+    """The virtual environment that `install` makes in `folder`."""
+    return folder / "environment"
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether `install` made `folder`, so that `remove` may delete it."""
+    return (folder / MARKER).is_file()
+
+
+def install(plan: Plan, report: messages.Reporter) -> Path:
+    """Make the environment of `plan` and return its interpreter.
+
+    A second try continues from what the first one left. Raises `JobError`; an environment that worked before is only
+    replaced once the new one is complete.
+    """
+    folder = plan.folder.absolute()
+    _claim(folder)
+    uv = provide_uv(folder / "uv", plan.wheels, report)
+    fresh = folder / "environment.partial"
+    report.status(f"Making an environment for {plan.interpreter}.")
+    source = ["--offline"] if plan.wheels is not None else []
+    _run(uv, folder, ["venv", *source, "--clear", "--python", str(plan.interpreter), "--relocatable", str(fresh)])
+    report.status("Installing packages. The first time this takes minutes.")
+    _run(uv, folder, _package_arguments(plan, fresh))
+    environment = environment_in(folder)
+    shutil.rmtree(environment, ignore_errors=True)
+    fresh.replace(environment)
+    interpreter = interpreter_in(environment)
+    report.status("Checking the environment.")
+    _check(interpreter, plan.with_vggt)
+    return interpreter
+
+
+def remove(folder: Path) -> None:
+    """Delete what `install` made. Raises `JobError` for any other folder."""
+    if not is_ours(folder):
+        raise JobError("setup", f"'{folder}' was not made by this add-on: nothing was removed.")
+    shutil.rmtree(folder)
+
+
+def _claim(folder: Path) -> None:
+    """Mark `folder` as ours; an existing folder of somebody else's is refused."""
+    try:
+        if folder.exists() and not is_ours(folder) and any(folder.iterdir()):
+            raise JobError("setup", f"'{folder}' already holds other files: choose an empty folder for the backend.")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).write_text("VGGT Matchmove made this folder and removes it again.\n", encoding="utf-8")
+    except OSError as failure:
+        raise JobError("setup", f"Cannot write to '{folder}': {failure.strerror or failure}.") from None
+
+
+def _package_arguments(plan: Plan, environment: Path) -> list[str]:
+    extra = ["--extra", "vggt"] if plan.with_vggt else []
+    where = (
+        ["--offline", "--no-index", "--find-links", str(plan.wheels)]
+        if plan.wheels is not None
+        else ["--torch-backend", plan.torch_backend]
+    )
+    python = str(interpreter_in(environment))
+    return ["pip", "install", "--python", python, "--only-binary", ":all:", *where, "-r", str(PROJECT), *extra]
+
+
+def _run(uv: Path, folder: Path, arguments: Sequence[str]) -> None:
+    """Run uv with its cache in `folder`, so that a removed backend leaves nothing behind."""
+    variables = process_environment(ROOT) | {"UV_CACHE_DIR": str(folder / "cache"), "UV_NO_CONFIG": "1"}
+    variables.pop("PYTHONPATH")
+    done = subprocess.run([str(uv), *arguments], env=variables, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise _failure(done.stderr, folder)
+
+
+def _failure(log: str, folder: Path) -> JobError:
+    """uv's own words as one line that says what to do."""
+    if re.search(r"No space left|os error 112|os error 28", log):
+        return JobError("disk_full", f"The disk of '{folder}' is full: free some space or choose another folder.", log)
+    if re.search(r"dns error|error sending request|Failed to fetch|timed out|connection", log, re.IGNORECASE):
+        return JobError("offline", "The network failed during set-up. Try again: what was fetched is kept.", log)
+    if "no-index" in log or "not found in the provided package locations" in log or "unsatisfiable" in log:
+        missing = re.search(r"Because (\S+) was not found", log)
+        what = f" ({missing[1]})" if missing else ""
+        return JobError("setup", f"A package{what} is missing from the folder of wheels, or not for this Python.", log)
+    last = next((line for line in reversed(log.strip().splitlines()) if line.strip()), "no message")
+    return JobError("setup", f"The set-up failed: {last.strip()}", log)
+
+
+def _check(interpreter: Path, with_vggt: bool) -> None:
+    modules = ["numpy", "PIL", "av", "pycolmap", "cv2", "trimesh", *(["torch", "safetensors"] if with_vggt else [])]
+    done = subprocess.run(
+        [str(interpreter), "-c", f"import {', '.join(modules)}"],
+        env=process_environment(ROOT),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise JobError("setup", f"The environment was made but does not work: {last}", done.stderr)
+
+
+def _print(message: messages.Message) -> None:
+    sys.stdout.write(messages.encode(message))
+    sys.stdout.flush()
+
+
+def _end_with_parent() -> None:
+    """Stop when standard input ends: whoever started this program is gone."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    if sys.platform == "win32":
+        os._exit(130)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, signal.SIGTERM)
+
+
+def _cancel(_signal: int, _frame: FrameType | None) -> None:
+    raise Cancelled
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m vggt_blender.backend.setup", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a folder for the environment alone")
+    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="the interpreter to build on")
+    parser.add_argument("--without-vggt", action="store_true", help="leave torch out: the classical engine only")
+    parser.add_argument("--torch-backend", default="auto", help="uv's name of PyTorch's build: auto, cpu, cu128, ...")
+    parser.add_argument("--find-links", type=Path, metavar="FOLDER", help="take everything from this folder of wheels")
+    parser.add_argument("--end-with-input", action="store_true", help="stop when standard input ends")
+    options = parser.parse_args(arguments)
+    plan = Plan(options.folder, options.python, not options.without_vggt, options.torch_backend, options.find_links)
+    signal.signal(signal.SIGTERM, _cancel)
+    if options.end_with_input:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        interpreter = install(plan, _Printed())
+    except (JobError, KeyboardInterrupt) as failure:
+        error = failure if isinstance(failure, JobError) else Cancelled()
+        _print(messages.error(JOB, error))
+        return 130 if error.code == messages.CANCELLED else 1
+    except Exception as failure:
+        text = f"The set-up failed unexpectedly ({type(failure).__name__}: {failure})."
+        _print(messages.error(JOB, JobError("setup", text, traceback.format_exc())))
+        return 1
+    _print(messages.done(JOB, os.fspath(interpreter)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
