@@ -88,7 +88,7 @@ class Shot:
     map_size: tuple[int, int] = (48, 27)
     depth_to_image: np.ndarray | None = None
     confidence: object = None
-    pictures: bool = True
+    pictures: bool = False
     world: np.ndarray = field(default_factory=lambda: np.eye(4))  # the solve's world from the room's
     sparse: bool = False
     source: str | None = None

@@ -38,7 +38,6 @@ def cloud(stage, photograph, house, empty_scene):
         kind="sequence",
         numbers=[1001, 1002, 1003],
         confidence=lambda pixels: 1 + 1000 * pixels[..., 0],  # grows to the right, on a scale of its own
-        pictures=False,
     )
     reconstruction = photograph(shot)
     return reconstruction, house("scene").build_scene(reconstruction).point_cloud
@@ -97,13 +96,13 @@ def test_radius_density_and_edges_are_live(cloud, house):
 
 
 def test_all_equal_confidence_shows_everything(stage, photograph, house, empty_scene):
-    thing = house("scene").build_scene(photograph(stage.Shot([stage.look((0, 0, 0))], pictures=False))).point_cloud
+    thing = house("scene").build_scene(photograph(stage.Shot([stage.look((0, 0, 0))]))).point_cloud
     house("scene.versions").set_modifier_input(thing.modifiers[0], "Edge Threshold", 1e6)
     assert len(shown(thing)[0]) == 48 * 27
 
 
 def test_limit_is_kept_and_spread_over_all_frames(stage, photograph, house, empty_scene):
-    shot = stage.Shot([stage.look((i, 0, 0)) for i in range(3)], pictures=False)
+    shot = stage.Shot([stage.look((i, 0, 0)) for i in range(3)])
     options = house("scene").SceneOptions(point_limit=1000)
     mesh = house("scene").build_scene(photograph(shot), options).point_cloud.data
     assert 990 <= len(mesh.vertices) <= 1000
@@ -114,7 +113,7 @@ def test_limit_is_kept_and_spread_over_all_frames(stage, photograph, house, empt
 
 def test_padding_and_unknown_depth_are_no_points(stage, photograph, house, empty_scene):
     affine = np.array([[4.8, 0, -48.0], [0, 4.8, -21.6]])  # a map wider than the picture on every side
-    shot = stage.Shot([stage.look((0, 0, 0))], depth_to_image=affine, map_size=(60, 32), pictures=False)
+    shot = stage.Shot([stage.look((0, 0, 0))], depth_to_image=affine, map_size=(60, 32))
     reconstruction = photograph(shot)
     known = int(np.isfinite(reconstruction.depth).sum())
     assert known < reconstruction.depth.size
@@ -125,7 +124,7 @@ def test_padding_and_unknown_depth_are_no_points(stage, photograph, house, empty
 
 
 def test_sparse_points_are_a_cloud_of_their_own(stage, photograph, house, empty_scene):
-    shot = stage.Shot([stage.look((0, 0, 0))], sparse=True, pictures=False)
+    shot = stage.Shot([stage.look((0, 0, 0))], sparse=True)
     reconstruction = photograph(shot)
     result = house("scene").build_scene(reconstruction)
     mesh = result.sparse_cloud.data

@@ -29,11 +29,11 @@ def a_shot(stage, count=6, **settings):
 
 def test_second_import_disturbs_nothing(stage, photograph, house, empty_scene):
     build, options = house("scene").build_scene, house("scene").SceneOptions
-    reconstruction = photograph(a_shot(stage))
+    reconstruction = photograph(a_shot(stage, pictures=True))
     first = build(reconstruction)
     before = fingerprint(first)
     second = build(reconstruction, options(setup_scene="keep"))
-    third = build(photograph(stage.Shot([stage.look((0, 0, 0))]), "stills"))
+    third = build(photograph(stage.Shot([stage.look((0, 0, 0))], pictures=True), "stills"))
     assert fingerprint(first) == before
     everything = [set(result.collection.all_objects) for result in (first, second, third)]
     assert len(set.union(*everything)) == sum(map(len, everything))
@@ -50,7 +50,7 @@ def test_everything_hangs_on_one_parent_that_stands_on_the_floor(stage, photogra
     tilted = np.eye(4)
     tilted[:3] = stage.look((0.3, -0.4, 0.5), 20, 18, 9)
     poses = [stage.look((0.3 * i, 0, 0), 12 * i - 30, 18) for i in range(6)]
-    result = house("scene").build_scene(photograph(stage.Shot(poses, kind="video", world=tilted, pictures=False)))
+    result = house("scene").build_scene(photograph(stage.Shot(poses, kind="video", world=tilted)))
     assert all(thing.parent == result.root for thing in result.collection.all_objects if thing != result.root)
     bpy.context.view_layer.update()
     mesh, matrix = result.point_cloud.data, np.array(result.point_cloud.matrix_world)
@@ -68,7 +68,7 @@ def test_everything_hangs_on_one_parent_that_stands_on_the_floor(stage, photogra
 
 
 def test_provenance_is_noted_and_found(stage, photograph, house, empty_scene):
-    reconstruction = photograph(a_shot(stage, pictures=False))
+    reconstruction = photograph(a_shot(stage))
     result = house("scene").build_scene(reconstruction)
     assert result.collection["vggt_folder"] == str(reconstruction.folder)
     assert result.collection["vggt_version"] == 1

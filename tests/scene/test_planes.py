@@ -21,7 +21,7 @@ def evaluated(plane):
     [("images", 11, 0, 11), ("video", 24, 0, 8), ("video", 5, 0, 5), ("video", 24, 10, 3), ("images", 11, 5, 3)],
 )
 def test_which_frames_get_a_plane(kind, count, every, expected, stage, photograph, house, empty_scene):
-    shot = stage.Shot([stage.look((0.1 * i, 0, 0)) for i in range(count)], kind=kind, map_size=(16, 9), pictures=False)
+    shot = stage.Shot([stage.look((0.1 * i, 0, 0)) for i in range(count)], kind=kind, map_size=(16, 9))
     options = house("scene").SceneOptions(plane_every=every)
     assert len(house("scene").build_scene(photograph(shot), options).planes) == expected
     options = house("scene").SceneOptions(planes="none", points=False)
@@ -86,7 +86,7 @@ def smooth(pixels):
 def test_plane_looks_like_the_plate(stage, photograph, house, empty_scene):
     """Rendered through its camera, with the scene's own view transform, the plane is the picture."""
     image = pytest.importorskip("PIL.Image")
-    shot = stage.Shot([stage.look((0.2, 0, 0), 10, 5)], lens=(150.0, 150.0, 90.0, 60.0))
+    shot = stage.Shot([stage.look((0.2, 0, 0), 10, 5)], lens=(150.0, 150.0, 90.0, 60.0), pictures=True)
     reconstruction = photograph(shot)
     path = reconstruction.frames[0].path
     rows, columns = np.mgrid[:108, :192]
@@ -112,7 +112,7 @@ def test_planes_of_a_video_show_their_own_frame(stage, photograph, house, empty_
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     # solved from every second frame, 1, 3 and 5 of the video
-    shot = stage.Shot([stage.look((0, 0, 0))] * 3, kind="video", fps=24.0, pictures=False, source=str(path))
+    shot = stage.Shot([stage.look((0, 0, 0))] * 3, kind="video", fps=24.0, source=str(path))
     shot.numbers = [1, 3, 5]
     result = house("scene").build_scene(photograph(shot), house("scene").SceneOptions(points=False))
     assert (empty_scene.frame_start, empty_scene.frame_end) == (1, 5)

@@ -24,7 +24,7 @@ def turning(stage, count=24):
 
 def test_quaternion_keys_never_jump(stage, photograph, house, empty_scene):
     poses = turning(stage)
-    (camera,) = house("scene").build_scene(photograph(stage.Shot(poses, kind="video", pictures=False))).cameras
+    (camera,) = house("scene").build_scene(photograph(stage.Shot(poses, kind="video"))).cameras
     assert camera.rotation_mode == "QUATERNION"
     curves = curve_values(house, camera, "rotation_quaternion")
     quaternions = np.array([[value for _, value in curves[channel]] for channel in range(4)]).T
@@ -50,7 +50,7 @@ def test_quaternion_keys_never_jump(stage, photograph, house, empty_scene):
 )
 def test_one_focal_key_unless_the_lens_zooms(focals, keys, stage, photograph, house, empty_scene):
     lenses = [(focal, focal, 90.0, 60.0) for focal in focals]
-    shot = stage.Shot([stage.look((0.1 * i, 0, 0)) for i in range(12)], kind="video", lenses=lenses, pictures=False)
+    shot = stage.Shot([stage.look((0.1 * i, 0, 0)) for i in range(12)], kind="video", lenses=lenses)
     (camera,) = house("scene").build_scene(photograph(shot)).cameras
     (points,) = curve_values(house, camera.data, "lens").values()
     assert len(points) == keys
@@ -65,6 +65,7 @@ def test_one_focal_key_unless_the_lens_zooms(focals, keys, stage, photograph, ho
 def test_plate_of_a_sequence_shows_the_numbered_file(stage, photograph, house, empty_scene):
     numbers = [1001, 1002, 1004, 1007]
     shot = stage.Shot([stage.look((0, 0, 0))] * 4, kind="sequence", numbers=numbers, unregistered=(0,), fps=25.0)
+    shot.pictures = True
     result = house("scene").build_scene(photograph(shot))
     data = result.cameras[0].data
     assert data.show_background_images
@@ -83,6 +84,7 @@ def test_plate_of_a_sequence_shows_the_numbered_file(stage, photograph, house, e
 def test_numbers_beyond_blenders_timeline_are_moved_back_together(stage, photograph, house, empty_scene):
     numbers = [20240501, 20240502, 20240504]
     shot = stage.Shot([stage.look((0.1 * i, 0, 0)) for i in range(3)], kind="sequence", numbers=numbers)
+    shot.pictures = True
     result = house("scene").build_scene(photograph(shot))
     assert (empty_scene.frame_start, empty_scene.frame_end) == (1, 4)
     assert sorted(house("scene.fcurves").read_keys(result.cameras[0], "location")) == [1, 2, 4]
@@ -128,7 +130,7 @@ def settings(scene):
 
 
 def test_nothing_registered_is_one_clear_line(stage, photograph, house, empty_scene):
-    shot = stage.Shot([stage.look((0, 0, 0))] * 2, unregistered=(0, 1), pictures=False)
+    shot = stage.Shot([stage.look((0, 0, 0))] * 2, unregistered=(0, 1))
     before = len(bpy.data.collections)
     with pytest.raises(house("exchange.messages").JobError, match="No frame"):
         house("scene").build_scene(photograph(shot))
@@ -136,7 +138,7 @@ def test_nothing_registered_is_one_clear_line(stage, photograph, house, empty_sc
 
 
 def test_lost_pictures_are_named_and_the_rest_is_built(stage, photograph, house, empty_scene):
-    shot = stage.Shot([stage.look((0, 0, 0)), stage.look((1, 0, 0))], pictures=False)
+    shot = stage.Shot([stage.look((0, 0, 0)), stage.look((1, 0, 0))])
     result = house("scene").build_scene(photograph(shot))
     assert any("no longer" in line and "picture0.png" in line for line in result.warnings)
     assert not result.cameras[0].data.background_images

@@ -11,7 +11,7 @@ bpy = pytest.importorskip("bpy")
 
 
 def test_markers_switch_the_cameras(stage, photograph, house, empty_scene):
-    shot = stage.Shot([stage.look((i, 0, 0)) for i in range(4)], unregistered=(1,))
+    shot = stage.Shot([stage.look((i, 0, 0)) for i in range(4)], unregistered=(1,), pictures=True)
     result = house("scene").build_scene(photograph(shot))
     assert [camera.name for camera in result.cameras] == ["picture0.png", "picture2.png", "picture3.png"]
     assert (empty_scene.frame_start, empty_scene.frame_end) == (1, 4)
@@ -35,7 +35,9 @@ def test_markers_of_others_stay_and_ours_follow(stage, photograph, house, empty_
 
 
 def test_background_and_plane_share_one_picture(stage, photograph, house, empty_scene):
-    result = house("scene").build_scene(photograph(stage.Shot([stage.look((i, 0, 0)) for i in range(3)])))
+    result = house("scene").build_scene(
+        photograph(stage.Shot([stage.look((i, 0, 0)) for i in range(3)], pictures=True))
+    )
     assert len(bpy.data.images) == 3
     assert all(image.packed_file is None for image in bpy.data.images)
     for camera, plane in zip(result.cameras, result.planes, strict=True):

@@ -147,5 +147,5 @@ def _camera_object(
 
 
 def _note_size(camera: bpy.types.Object, frame: Frame) -> None:
-    """Keep the picture's size beside the camera: pictures of several sizes share one scene, which has one resolution."""
+    """Keep the picture's size with the camera: stills of several sizes share a scene, which has one resolution."""
     camera[WIDTH], camera[HEIGHT] = frame.width, frame.height
