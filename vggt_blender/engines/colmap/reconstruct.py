@@ -1,0 +1,191 @@
+"""The engine: pictures to features, matches, cameras, depth, and the reconstruction folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from ...exchange.job import Job
+from ...exchange.messages import JobError, Reporter
+from ...exchange.reconstruction import Frame, Points, Pose
+from ...exchange.writer import ReconstructionWriter
+from ...inference.frames import FrameSource, SourceFrame
+from .dense import write_depth
+from .features import FeatureFinder, Features, working_picture, working_scale
+from .layout import Placement, placements
+from .mapping import calibrate, initial_camera, solve, write_database
+from .matching import VerifiedPair, pairs_of, verified_pairs
+from .solution import Solution, solution_of
+
+USES_MASKS = True
+FEWEST_POINTS = 20
+
+_OVERLAP = "Take them so that neighbouring pictures share at least half of what they show, from different places."
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """What is kept of the pictures after one pass over them, per position."""
+
+    features: list[Features]
+    masks: list[NDArray[np.bool_] | None]
+
+
+def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, report: Reporter) -> Path:
+    """Solve the frames of `source` and finish `writer`'s folder; returns it.
+
+    Raises `JobError` with code ``no_overlap`` where the pictures do not join.
+    """
+    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR.value)
+    frames = source.frames
+    places, (height, width) = placements(frames)
+    writer.open_dense(len(frames), height, width)
+    pictures = _read(source, writer, places, report)
+    cameras = _cameras(frames)
+    pairs = _matched(pictures.features, cameras, source.source.kind != "images", report)
+    model, mapper = _mapped(writer.staging / "matches.db", cameras, pictures.features, pairs, report)
+    solution = solution_of(model, [working_scale(frame.width, frame.height) for frame in frames])
+    _warn_of_unplaced(frames, solution, report)
+    write_depth(writer, solution, places, pictures.masks, report)
+    writer.write_points(_points(solution, writer, places))
+    return writer.finish(
+        engine=_engine(solution, mapper, cameras),
+        source=source.source,
+        frames=[_frame(frame, place, solution, p) for p, (frame, place) in enumerate(zip(frames, places, strict=True))],
+    )
+
+
+def _read(
+    source: FrameSource, writer: ReconstructionWriter, places: Sequence[Placement], report: Reporter
+) -> _Pictures:
+    """One pass over the pictures: their features, and their colors at the depth maps' size."""
+    assert writer.color is not None
+    finder = FeatureFinder()
+    pictures = _Pictures([], [])
+    for position, (picture, place) in enumerate(zip(source, places, strict=True)):
+        report.progress("features", position, len(places))
+        mask = source.mask(position)
+        pictures.features.append(finder.find(working_picture(picture), mask))
+        pictures.masks.append(None if mask is None else place.reduced(np.where(mask, 255, 0).astype(np.uint8)) > 254)
+        writer.color[position][place.window] = place.reduced(picture)
+    report.progress("features", len(places), len(places))
+    return pictures
+
+
+def _cameras(frames: Sequence[SourceFrame]) -> list[pycolmap.Camera]:
+    """One camera for all frames of one size and, where EXIF tells them apart, one focal length."""
+    cameras: dict[tuple[int, int, int | None], pycolmap.Camera] = {}
+    chosen = []
+    for frame in frames:
+        scale = working_scale(frame.width, frame.height)
+        focal = None if frame.focal_px is None else frame.focal_px * scale
+        key = (frame.width, frame.height, None if focal is None else round(100 * np.log(focal)))
+        if key not in cameras:
+            size = round(frame.width * scale), round(frame.height * scale)
+            cameras[key] = initial_camera(len(cameras) + 1, *size, focal)
+            cameras[key].principal_point_x = frame.width * scale / 2
+            cameras[key].principal_point_y = frame.height * scale / 2
+        chosen.append(cameras[key])
+    return chosen
+
+
+def _matched(
+    features: Sequence[Features], cameras: Sequence[pycolmap.Camera], ordered: bool, report: Reporter
+) -> list[VerifiedPair]:
+    pairs = pairs_of(len(features), ordered)
+    found = []
+    for done, pair in enumerate(verified_pairs(pairs, features, cameras)):
+        report.progress("matching", done, len(pairs))
+        if pair is not None:
+            found.append(pair)
+    report.progress("matching", len(pairs), len(pairs))
+    if not found:
+        raise JobError("no_overlap", f"The {len(features)} pictures do not overlap. {_OVERLAP}")
+    return found
+
+
+def _mapped(
+    path: Path,
+    cameras: Sequence[pycolmap.Camera],
+    features: Sequence[Features],
+    pairs: Sequence[VerifiedPair],
+    report: Reporter,
+) -> tuple[pycolmap.Reconstruction, str]:
+    report.progress("cameras", 0, len(features))
+    write_database(path, cameras, features, pairs)
+    if not all(camera.has_prior_focal_length for camera in cameras):
+        calibrate(path)
+    model, mapper = solve(path, len(features), lambda placed: report.progress("cameras", placed, len(features)))
+    if model is None or model.num_reg_images() < 2 or model.num_points3D() < FEWEST_POINTS:
+        raise JobError("no_overlap", f"The {len(features)} pictures overlap too little to be joined. {_OVERLAP}")
+    report.progress("cameras", len(features), len(features))
+    return model, mapper
+
+
+def _warn_of_unplaced(frames: Sequence[SourceFrame], solution: Solution, report: Reporter) -> None:
+    missing = [frame.name for frame, pose in zip(frames, solution.poses, strict=True) if pose is None]
+    if missing:
+        names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {names}")
+
+
+def _frame(frame: SourceFrame, place: Placement, solution: Solution, position: int) -> Frame:
+    pose, lens = solution.poses[position], solution.lenses[position]
+    solved = None
+    extra: dict[str, float] = {}
+    if pose is not None and lens is not None:
+        k1, k2, p1, p2, k3 = lens.distortion or (0.0,) * 5
+        distortion = None if lens.distortion is None else (k1, k2, p1, p2, k3)
+        solved = Pose(pose, lens.fx, lens.fy, lens.cx, lens.cy, distortion)
+        residuals = solution.residuals(position)
+        extra = {"residual_px": float(np.median(residuals)), "observations": len(residuals)}
+    return Frame(
+        name=frame.name,
+        path=frame.path,
+        index=frame.index,
+        number=frame.number,
+        width=frame.width,
+        height=frame.height,
+        pose=solved,
+        depth_to_image=place.depth_to_image,
+        extra=extra,
+    )
+
+
+def _points(solution: Solution, writer: ReconstructionWriter, places: Sequence[Placement]) -> Points:
+    """The sparse points with the mean color and residual of where they are seen."""
+    assert writer.color is not None
+    count = len(solution.xyz)
+    color, error, seen = np.zeros((count, 3)), np.zeros(count), np.zeros(count, np.int32)
+    for position in solution.placed:
+        rows, xy = solution.observations[position].points, solution.observations[position].xy
+        place = places[position]
+        scale = [place.width / place.source_width, place.height / place.source_height]
+        x, y = np.clip((xy * scale).astype(int), 0, [place.width - 1, place.height - 1]).T
+        picture = writer.color[position][place.window]
+        np.add.at(color, rows, picture[y, x])
+        np.add.at(error, rows, solution.residuals(position))
+        np.add.at(seen, rows, 1)
+    average = np.maximum(seen, 1)
+    return Points(
+        xyz=solution.xyz.astype(np.float32),
+        rgb=np.round(color / average[:, None]).astype(np.uint8),
+        error=(error / average).astype(np.float32),
+        observations=seen,
+    )
+
+
+def _engine(solution: Solution, mapper: str, cameras: Sequence[pycolmap.Camera]) -> dict[str, object]:
+    residuals = np.concatenate([solution.residuals(position) for position in solution.placed])
+    return {
+        "name": "colmap",
+        "model": None,
+        "settings": {"mapper": mapper, "lens": cameras[0].model_name, "pycolmap": pycolmap.__version__},
+        "registered": len(solution.placed),
+        "residual_px": float(np.median(residuals)),
+    }
