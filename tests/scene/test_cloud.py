@@ -50,8 +50,8 @@ def test_attributes_are_those_of_the_samples(cloud, house):
     assert len(mesh.vertices) == count
     assert sorted(set(values(mesh, "frame"))) == [1001, 1002, 1003]
     np.testing.assert_array_equal(values(mesh, "confidence"), reconstruction.confidence.ravel())
-    assert mesh.attributes["color"].data_type == "BYTE_COLOR"
-    rgb = np.rint(values(mesh, "color", "color_srgb", 4)[:, :3] * 255)
+    assert mesh.attributes["Col"].data_type == "BYTE_COLOR"
+    rgb = np.rint(values(mesh, "Col", "color_srgb", 4)[:, :3] * 255)
     np.testing.assert_array_equal(rgb, reconstruction.color.reshape(-1, 3))
     # each point really has the color of the place where it is
     world = house("geometry.blender_axes").points_from_blender(values(mesh, "position", "vector", 3))
@@ -114,9 +114,10 @@ def test_limit_is_kept_and_spread_over_all_frames(stage, photograph, house, empt
 def test_padding_and_unknown_depth_are_no_points(stage, photograph, house, empty_scene):
     affine = np.array([[4.8, 0, -48.0], [0, 4.8, -21.6]])  # a map wider than the picture on every side
     shot = stage.Shot([stage.look((0, 0, 0))], depth_to_image=affine, map_size=(60, 32))
+    shot.confidence = lambda pixels: np.where(pixels[..., 0] < 30, 0.0, 1.0)  # and a part that nobody vouches for
     reconstruction = photograph(shot)
-    known = int(np.isfinite(reconstruction.depth).sum())
-    assert known < reconstruction.depth.size
+    known = int((np.isfinite(reconstruction.depth) & (reconstruction.confidence > 0)).sum())
+    assert known < np.isfinite(reconstruction.depth).sum() < reconstruction.depth.size
     result = house("scene").build_scene(reconstruction)
     assert len(result.point_cloud.data.vertices) == known
     assert len(result.planes[0].data.vertices) == known

@@ -53,11 +53,7 @@ def test_everything_hangs_on_one_parent_that_stands_on_the_floor(stage, photogra
     result = house("scene").build_scene(photograph(stage.Shot(poses, kind="video", world=tilted)))
     assert all(thing.parent == result.root for thing in result.collection.all_objects if thing != result.root)
     bpy.context.view_layer.update()
-    mesh, matrix = result.point_cloud.data, np.array(result.point_cloud.matrix_world)
-    flat = np.zeros(3 * len(mesh.vertices), np.float32)
-    mesh.attributes["position"].data.foreach_get("vector", flat)
-    points = flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-    assert points[:, 2].min() == pytest.approx(0, abs=0.02)  # the floor
+    assert bounds(result.point_cloud)[0, 2] == pytest.approx(0, abs=0.02)  # the floor
     for frame in (1, 4):
         empty_scene.frame_set(frame)
         camera = np.array(result.cameras[0].matrix_world)
@@ -92,7 +88,7 @@ def test_new_solve_fills_the_same_objects_and_stays_in_place(stage, photograph, 
     prop.parent = first.cameras[0]
     first.collection.objects.link(prop)
     names = {thing.name for thing in first.collection.all_objects}
-    before = views(empty_scene, first)
+    before, where = views(empty_scene, first), bounds(first.point_cloud)
 
     world = np.eye(4)
     world[:3] = stage.look((0.4, 0.2, -1), 25, 10, -15)
@@ -106,6 +102,7 @@ def test_new_solve_fills_the_same_objects_and_stays_in_place(stage, photograph, 
     assert {thing.name for thing in second.collection.all_objects} >= names
     np.testing.assert_allclose(views(empty_scene, second)[:6], before, atol=1e-3)
     assert len(second.point_cloud.data.vertices) == 7 * 30 * 20
+    np.testing.assert_allclose(bounds(second.point_cloud)[1], where[1], atol=0.1)
     get_input = house("scene.versions").get_modifier_input
     assert get_input(second.point_cloud.modifiers[0], "Material") == mine
     assert get_input(second.point_cloud.modifiers[0], "Radius") == pytest.approx(0.123)
@@ -113,6 +110,15 @@ def test_new_solve_fills_the_same_objects_and_stays_in_place(stage, photograph, 
     assert [c.type for c in second.cameras[0].constraints] == ["LIMIT_SCALE"]
     assert prop.parent == second.cameras[0]
     assert len(bpy.data.meshes) == 1 + len(second.planes)
+
+
+def bounds(cloud):
+    """Lowest and highest world coordinates (2, 3) of the cloud's vertices."""
+    flat = np.zeros(3 * len(cloud.data.vertices), np.float32)
+    cloud.data.attributes["position"].data.foreach_get("vector", flat)
+    matrix = np.array(cloud.matrix_world)
+    points = flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
+    return np.array([points.min(axis=0), points.max(axis=0)])
 
 
 def views(scene, result):
