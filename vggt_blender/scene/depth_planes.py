@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..exchange.reconstruction import Reconstruction
 from ..geometry.blender_axes import camera_matrix
 from .collection import Holder
-from .materials import attribute_material, picture_material
+from .materials import COLOR, attribute_material, picture_material
 from .node_groups import plane_group
 from .orientation import UPRIGHT, orientation_of, stored_uv
 from .plate import load_image, picture_path
@@ -146,7 +146,7 @@ def _write_grid(mesh: Any, grid: Grid, orientation: int) -> None:
     layer = mesh.uv_layers.get("UVMap") or mesh.uv_layers.new(name="UVMap")
     layer.uv.foreach_set("vector", uv.ravel())
     write_attribute(mesh, "depth", grid.depth)
-    write_attribute(mesh, "color", grid.rgb)
+    write_attribute(mesh, COLOR, grid.rgb)
     write_attribute(mesh, "edge", grid.edge, "FACE")
     write_attribute(mesh, "confidence_rank", grid.confidence_rank, "FACE")
     mesh.update(calc_edges=True)

@@ -8,8 +8,11 @@ import bpy
 
 from .versions import node_material
 
+COLOR = "Col"
+"""The color attribute of points and planes. Cycles renders one that is called "color" black (4.5 and 5.0)."""
 
-def attribute_material(name: str, attribute: str = "color") -> bpy.types.Material:
+
+def attribute_material(name: str, attribute: str = COLOR) -> bpy.types.Material:
     """Emission of a color attribute."""
     material, emission = _emissive(name)
     source = material.node_tree.nodes.new("ShaderNodeAttribute")

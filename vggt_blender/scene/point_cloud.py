@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..exchange.reconstruction import Points
 from ..geometry.blender_axes import points_to_blender
 from .collection import Holder
-from .materials import attribute_material
+from .materials import COLOR, attribute_material
 from .node_groups import MATERIAL, point_group
 from .samples import Samples, ranks
 from .timeline import Timeline
@@ -25,11 +25,11 @@ EDGE = 0.1
 
 
 def build_cloud(holder: Holder, root: bpy.types.Object, samples: Samples, timeline: Timeline) -> bpy.types.Object:
-    """The dense cloud: attributes ``color``, ``confidence``, ``confidence_rank``, ``edge`` and ``frame`` (the plate's
+    """The dense cloud: attributes ``Col``, ``confidence``, ``confidence_rank``, ``edge`` and ``frame`` (the plate's
     number, for stills the place in the row from 1)."""
     numbers = np.array([timeline.frame(position) for position in range(len(timeline.frames))], np.int32)
     attributes: dict[str, NDArray[Any]] = {
-        "color": samples.rgb,
+        COLOR: samples.rgb,
         "confidence": samples.confidence,
         "confidence_rank": ranks(samples.confidence),
         "edge": samples.edge,
@@ -41,12 +41,12 @@ def build_cloud(holder: Holder, root: bpy.types.Object, samples: Samples, timeli
 
 
 def build_sparse_cloud(holder: Holder, root: bpy.types.Object, points: Points, radius: float) -> bpy.types.Object:
-    """The solver's own points: attributes ``color``, ``confidence`` (1 / (1 + error)), ``error`` in pixels and
+    """The solver's own points: attributes ``Col``, ``confidence`` (1 / (1 + error)), ``error`` in pixels and
     ``observations``."""
     error = np.nan_to_num(points.error, nan=np.inf)
     confidence = (1.0 / (1.0 + np.maximum(error, 0))).astype(np.float32)
     attributes: dict[str, NDArray[Any]] = {
-        "color": points.rgb,
+        COLOR: points.rgb,
         "confidence": confidence,
         "confidence_rank": ranks(confidence),
         "error": points.error,
