@@ -10,11 +10,24 @@ from .record import Place
 from .render import render_shot
 from .shots import SHOTS
 
+CACHE = Path.home() / ".cache" / "vggt_matchmove" / "truth"
+
+
+def render(name: str, output: Path, samples: int, longer_side: int | None = None) -> Path:
+    """Render what `output` does not hold yet of shot `name`. Returns the shot's folder."""
+    shot = SHOTS[name]
+    ratio = 1.0 if longer_side is None else longer_side / max(shot.size)
+    size = (round(shot.size[0] * ratio), round(shot.size[1] * ratio))
+    place = Place(output / name, shot, size)
+    place.prepare({"size": size, "samples": samples, "seed": shot.seed, "frames": shot.frames})
+    render_shot(shot, place, samples, lambda line: print(line, flush=True))
+    return place.folder
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.truth", description=__doc__)
     parser.add_argument("--shots", default=",".join(SHOTS), help="names, separated by commas; all by default")
-    parser.add_argument("--output", type=Path, default=Path.home() / ".cache" / "vggt_matchmove" / "truth")
+    parser.add_argument("--output", type=Path, default=CACHE, help=f"where they go, and are kept (default {CACHE})")
     parser.add_argument("--size", type=int, help="longer side in pixels, instead of each shot's own")
     parser.add_argument("--samples", type=int, default=8, help="light samples a pixel (default 8)")
     options = parser.parse_args()
@@ -22,14 +35,9 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no shot {', '.join(unknown)}; there are {', '.join(SHOTS)}")
     for name in options.shots.split(","):
-        shot = SHOTS[name]
-        ratio = 1.0 if options.size is None else options.size / max(shot.size)
-        size = (round(shot.size[0] * ratio), round(shot.size[1] * ratio))
-        place = Place(options.output / name, shot, size)
-        place.prepare({"size": size, "samples": options.samples, "seed": shot.seed, "frames": shot.frames})
         started = time.monotonic()
-        render_shot(shot, place, options.samples, lambda line: print(line, flush=True))
-        print(f"{name}: {place.folder} ({time.monotonic() - started:.0f} s)", flush=True)
+        folder = render(name, options.output, options.samples, options.size)
+        print(f"{name}: {folder} ({time.monotonic() - started:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":

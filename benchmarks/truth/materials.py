@@ -11,6 +11,8 @@ from typing import Any
 import bpy
 import numpy as np
 
+from vggt_blender.scene.versions import node_material
+
 from .textures import KINDS, Color, Picture, clouds
 
 TEXTURE_SIZE = 1024
@@ -34,7 +36,7 @@ def surface(
 
     Matt at a `roughness` of 1; `relief` metres of height between its darkest and brightest places shade it.
     """
-    material = _empty(f"{kind}.{seed}")
+    material = node_material(f"{kind}.{seed}")
     tree = material.node_tree
     coordinates = _coordinates(tree)
     base = _picture(tree, coordinates, as_image(f"{kind}.{seed}", KINDS[kind](TEXTURE_SIZE, seed, colors)), meters)
@@ -61,7 +63,7 @@ def surface(
 
 def depth_and_index() -> bpy.types.Material:
     """Emission of (Z depth in metres, object's pass index, 0): rendered unfiltered, it is the truth of a pixel."""
-    material = _empty("truth")
+    material = node_material("truth")
     tree = material.node_tree
     camera = tree.nodes.new("ShaderNodeCameraData")
     thing = tree.nodes.new("ShaderNodeObjectInfo")
@@ -75,11 +77,15 @@ def depth_and_index() -> bpy.types.Material:
     return material
 
 
-def _empty(name: str) -> bpy.types.Material:
-    material = bpy.data.materials.new(name)
-    material.use_nodes = True
-    material.node_tree.nodes.clear()
-    return material
+def background(name: str, strength: float, color: Sequence[float] = (0.0, 0.0, 0.0)) -> bpy.types.World:
+    """A new world of one color."""
+    world = bpy.data.worlds.new(name)
+    if bpy.app.version < (5, 0, 0):
+        world.use_nodes = True
+    shader = world.node_tree.nodes["Background"]
+    shader.inputs["Color"].default_value = (*color, 1.0)
+    shader.inputs["Strength"].default_value = strength
+    return world
 
 
 def _coordinates(tree: Any) -> Any:

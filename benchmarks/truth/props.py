@@ -10,6 +10,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector, noise
 
+from .materials import background
+
 Vector3 = Sequence[float]
 
 
@@ -208,12 +210,7 @@ def heap(ball: float, count: int, spread: Vector3, seed: int) -> Callable:
 
 def sky(strength: float, color: Vector3 = (0.75, 0.85, 1.0)) -> None:
     """An even sky."""
-    world = bpy.data.worlds.new("sky")
-    world.use_nodes = True
-    background = world.node_tree.nodes["Background"]
-    background.inputs["Color"].default_value = (*color, 1.0)
-    background.inputs["Strength"].default_value = strength
-    bpy.context.scene.world = world
+    bpy.context.scene.world = background("sky", strength, color)
 
 
 def sun(strength: float, direction: Vector3, color: Vector3 = (1.0, 0.93, 0.82), softness_degrees: float = 1.5) -> None:

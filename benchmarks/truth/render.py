@@ -16,7 +16,7 @@ from vggt_blender.geometry.blender_axes import blender_lens, camera_matrix
 from vggt_blender.geometry.cameras import Lens
 
 from .lens import Overscan, overscan, warp_color, warp_depth, warp_labels
-from .materials import depth_and_index
+from .materials import background, depth_and_index
 from .record import Place, write_truth
 from .scenes import person
 from .shots import FIRST_FRAME, Shot
@@ -116,9 +116,7 @@ def render_truth(shot: Shot, place: Place, view: Overscan | None, tell: Callable
     """One unfiltered sample through every pixel centre, each surface shining with its depth and index."""
     scene = bpy.context.scene
     scene.cycles.use_denoising = False
-    scene.world = bpy.data.worlds.new("nothing")
-    scene.world.use_nodes = True
-    scene.world.node_tree.nodes["Background"].inputs["Strength"].default_value = 0.0
+    scene.world = background("nothing", 0.0)
     scene.view_layers[0].material_override = depth_and_index()
     scene.render.use_motion_blur = False
     cycles = scene.cycles
