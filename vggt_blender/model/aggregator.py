@@ -141,11 +141,11 @@ class Aggregator(nn.Module):
         keys = values = None
         for frames in ranges:
             pair = block.keys_values(tokens[:, frames].flatten(1, 2), rotation)
-            key, value = (each.transpose(1, 2).unflatten(1, (-1, tokens.shape[2])) for each in pair)
-            keys, values = place(keys, frames, total, key), place(values, frames, total, value)
+            key, value = (each.unflatten(2, (-1, tokens.shape[2])) for each in pair)
+            keys, values = place(keys, frames, total, key, dim=2), place(values, frames, total, value, dim=2)
         assert keys is not None, "no frames"
         assert values is not None
-        return keys.flatten(1, 2).transpose(1, 2), values.flatten(1, 2).transpose(1, 2)
+        return keys.flatten(2, 3), values.flatten(2, 3)
 
     def _run(self, block: nn.Module, *args: Tensor | Rotation | None) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():

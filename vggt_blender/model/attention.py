@@ -98,11 +98,12 @@ def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """The same as `attend`, from plain products of `ROWS` queries of one head at a time. Not differentiable."""
     out = torch.empty_like(queries)
     scaled = queries * queries.shape[-1] ** -0.5
+    keys, values = keys.contiguous(), values.contiguous()
     for scene in range(queries.shape[0]):
         for head in range(queries.shape[1]):
-            turned, value = keys[scene, head].contiguous().T, values[scene, head].contiguous()
+            turned, value = keys[scene, head].T, values[scene, head]
             for first in range(0, queries.shape[2], ROWS):
                 rows = slice(first, first + ROWS)
                 weights = torch.softmax(scaled[scene, head, rows] @ turned, dim=-1)
-                out[scene, head, rows] = weights @ value
+                torch.mm(weights, value, out=out[scene, head, rows])
     return out

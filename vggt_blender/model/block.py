@@ -28,8 +28,9 @@ class LayerScale(nn.Module):
         super().__init__()
         self.gamma = nn.Parameter(torch.full((width,), initial))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma
+    def forward(self, x: Tensor, change: Tensor) -> Tensor:
+        """`x` plus the scaled `change`, in the type of `x`."""
+        return torch.addcmul(x, change, self.gamma)
 
 
 class Block(nn.Module):
@@ -55,8 +56,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rotation: Rotation | None = None, context: KeysValues | None = None) -> Tensor:
         """Tokens `x` (B, N, C) attend to `context`, from `keys_values` of other tokens, or to themselves."""
-        x = x + self.ls1(self.attn(self.norm1(x), rotation, context))
-        return x + self.ls2(self.mlp(self.norm2(x)))
+        x = self.ls1(x, self.attn(self.norm1(x), rotation, context))
+        return self.ls2(x, self.mlp(self.norm2(x)))
 
     def keys_values(self, x: Tensor, rotation: Rotation | None = None) -> KeysValues:
         """What tokens `x` offer to those that attend to them."""

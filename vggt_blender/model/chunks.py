@@ -39,14 +39,16 @@ def spans(total: int, size: int) -> list[slice]:
     return [slice(first, min(first + step, total)) for first in range(0, total, step)]
 
 
-def place(whole: Tensor | None, frames: slice, total: int, part: Tensor, device: torch.device | None = None) -> Tensor:
-    """`part` (B, f, ...) put at `frames` of `whole` (B, total, ...), which is made on first use.
+def place(
+    whole: Tensor | None, frames: slice, total: int, part: Tensor, device: torch.device | None = None, dim: int = 1
+) -> Tensor:
+    """`part` put at `frames` of dimension `dim` of `whole`, which has `total` there and is made on first use.
 
     A part that covers all frames is the whole itself: no copy, and gradients flow.
     """
-    if part.shape[1] == total:
+    if part.shape[dim] == total:
         return part if device is None else part.to(device)
     if whole is None:
-        whole = part.new_empty((part.shape[0], total, *part.shape[2:]), device=device)
-    whole[:, frames].copy_(part)
+        whole = part.new_empty((*part.shape[:dim], total, *part.shape[dim + 1 :]), device=device)
+    whole.narrow(dim, frames.start, frames.stop - frames.start).copy_(part)
     return whole
