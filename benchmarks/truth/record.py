@@ -19,7 +19,9 @@ from .shots import FIRST_FRAME, Shot
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of one rendered shot: frames, ``depth/``, ``masks/`` (black where something moves), ``truth.json``."""
+    """The folder of one rendered shot: frames, ``depth/``, ``masks/`` (black where something moves), ``truth.json``,
+    ``tracks.npz``.
+    """
 
     folder: Path
     shot: Shot

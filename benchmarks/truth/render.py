@@ -20,6 +20,7 @@ from .materials import background, depth_and_index
 from .record import Place, write_truth
 from .scenes import person
 from .shots import FIRST_FRAME, Shot
+from .tracks import write_tracks
 
 Array = NDArray[np.float64]
 
@@ -47,6 +48,7 @@ def render_shot(shot: Shot, place: Place, samples: int, tell: Callable[[str], No
         render_truth(shot, place, view, tell)
         shutil.rmtree(place.scratch, ignore_errors=True)
     write_truth(place, poses, lenses)
+    write_tracks(place.folder)
 
 
 def set_size(width: int, height: int) -> None:

@@ -48,12 +48,11 @@ def move(count: int) -> np.ndarray:
     return paths.look_along(positions, (0.2, 6.0, 0.8), np.linspace(-8, 5, count))
 
 
-@pytest.fixture(params=[None, BARREL], ids=["pinhole", "distorted"])
-def rendered(request, tmp_path):
-    shot = Shot("probe", build, move, size=(240, 136), frames=2, focal_mm=(30, 24), distortion=request.param)
-    if request.param:
-        shot = Shot("probe", build, move, size=(240, 136), frames=2, focal_mm=(26, 26), distortion=request.param)
-    place = Place(tmp_path / "probe", shot, shot.size)
+@pytest.fixture(scope="module", params=[None, BARREL], ids=["pinhole", "distorted"])
+def rendered(request, tmp_path_factory):
+    zoom = (26, 26) if request.param else (30, 24)
+    shot = Shot("probe", build, move, size=(240, 136), frames=2, focal_mm=zoom, distortion=request.param)
+    place = Place(tmp_path_factory.mktemp("truth") / "probe", shot, shot.size)
     place.prepare({})
     told: list[str] = []
     render_shot(shot, place, 16, told.append)
@@ -111,3 +110,20 @@ def test_finished_frames_are_kept_and_other_settings_start_anew(tmp_path):
     render_shot(shot, place, 1, told.append)
     assert place.color(0).read_bytes() == first  # the same seed
     assert json.loads((place.folder / "truth.json").read_text())["width"] == 48
+
+
+def test_tracks_follow_the_surface(rendered):
+    truth = load_truth(rendered.folder / "truth.json")
+    with np.load(rendered.folder / "tracks.npz") as tracks:
+        xy, visible, xyz = tracks["xy"], tracks["visible"], tracks["xyz"].astype(float)
+    assert xy.shape == (2, 800, 2)
+    assert visible[0, :200].all()
+    assert 0.5 < visible[1, :200].mean() < 1.0
+    for k, frame in enumerate(truth.frames):
+        seen = visible[k]
+        pixels, _ = project(xyz[seen], frame.camera_from_world, frame.lens)
+        assert np.allclose(pixels, xy[k][seen], atol=1e-3)
+        assert (xy[k][seen] > 0).all()
+        assert (xy[k][seen] < [frame.width, frame.height]).all()
+    on_wall = np.abs((xyz @ BLENDER_FROM_OPENCV.T)[:, 1] - WALL) < 1e-3
+    assert on_wall.mean() > 0.95
