@@ -37,6 +37,17 @@ def part(name: str) -> ModuleType:
     return sys.modules[f"{EXTENSION}.{name}"]
 
 
+def backend_runs() -> bool:
+    """Whether the backend's Python can be started from this Blender; says so where it cannot."""
+    python = os.environ["VGGT_BACKEND_PYTHON"]
+    try:
+        subprocess.run([python, "-c", "import numpy"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as failure:
+        say(f"SKIPPED the real backend: {python} does not run where this Blender runs ({failure})")
+        return False
+    return True
+
+
 def run(checks: Callable[[], Steps]) -> None:
     """Step through `checks`, then quit Blender."""
     steps = checks()

@@ -27,8 +27,8 @@ WINDOW_S = 580
 TROUBLE = re.compile(r"Traceback|\bError\b|\bERROR\b|Warning|WARNING|Exception|rna_|not found|unknown", re.IGNORECASE)
 # What these Blenders say on their own in a bare surrounding, whether or not the add-on is there.
 USUAL = re.compile(
-    r"list of mounted file-systems|^(PASS|FAIL|STATE|INFO|EXPECT) |pulse|jack|alsa|ALSA|libdecor|XDG_RUNTIME_DIR"
-    r"|Repository data: .* sync required"
+    r"^(PASS|FAIL|STATE|INFO|EXPECT|SKIPPED) |list of mounted file-systems|Repository data: .* sync required"
+    r"|pulse|jack|alsa|ALSA|libdecor|XDG_RUNTIME_DIR"
 )
 
 
@@ -45,7 +45,7 @@ class Report:
     def take(self, output: str) -> None:
         """Count and pass on the lines that the scripts inside Blender said."""
         for line in output.splitlines():
-            if line.startswith(("PASS ", "FAIL ", "INFO ")):
+            if line.startswith(("PASS ", "FAIL ", "INFO ", "SKIPPED ")):
                 print(line)
                 self.failures += line.startswith("FAIL ")
 
@@ -90,7 +90,8 @@ class Blender:
     def __init__(self, program: Path, version: str, scratch: Path, options: argparse.Namespace) -> None:
         self._program, self._version, self.scratch = program, version, scratch
         speaker = scratch / "speaking_python"
-        speaker.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{SPEAKER}"\n')
+        python = sys.executable
+        speaker.write_text(f'#!/bin/sh\n"{python}" -c "" && exec "{python}" "{SPEAKER}"\nexec python3 "{SPEAKER}"\n')
         speaker.chmod(0o755)
         (scratch / "user").mkdir()
         self._environment = {

@@ -15,7 +15,23 @@ from pathlib import Path
 import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
-from driver import EXTENSION, Steps, check, click, part, picture, place, press, redo, run, say, show_tab, undo, until
+from driver import (
+    EXTENSION,
+    Steps,
+    backend_runs,
+    check,
+    click,
+    part,
+    picture,
+    place,
+    press,
+    redo,
+    run,
+    say,
+    show_tab,
+    undo,
+    until,
+)
 
 SCRATCH = Path(os.environ["VGGT_CHECK_SCRATCH"])
 SPEAKER = os.environ["VGGT_CHECK_SPEAKER"]
@@ -58,13 +74,15 @@ def checks() -> Steps:
     yield from failing()
     yield from killed()
     yield from running_beside_the_artist()
+    yield from asked()
     yield from arriving_in_edit_mode()
     yield from undone_and_redone()
     yield from saved_and_read_again()
     preferences().interpreter = ""
-    yield from checked_in_preferences()
-    if SHOT:
-        yield from solved_for_real()
+    if backend_runs():
+        yield from checked_in_preferences()
+        if SHOT:
+            yield from solved_for_real()
     yield from scaled()
     yield from disabled_while_running()
 
@@ -147,6 +165,23 @@ def running_beside_the_artist() -> Steps:
     yield from until(lambda: session().task is None)
     check("it stops within 2 s", time.perf_counter() - started < 2.0, time.perf_counter() - started)
     yield from picture("cancelled")
+
+
+def asked() -> Steps:
+    """A scene in use: the button asks before it starts, and Enter and Escape answer."""
+    with bpy.context.temp_override(**place(region="WINDOW")):
+        bpy.ops.mesh.primitive_cube_add()
+    settings().source, settings().placement = "/pictures/hold", "ask"
+    for key, starts in (("Escape", False), ("Return", True)):
+        click(bpy.ops.vggt.solve)
+        yield from picture("asking")
+        check(f"nothing starts before the answer ({key})", session().task is None)
+        press(key)
+        yield 0.5
+        check(f"{key} {'starts' if starts else 'ends'} it", (session().task is not None) == starts)
+    if session().task is not None:
+        click(bpy.ops.vggt.cancel)
+    yield from until(lambda: session().task is None)
 
 
 def arriving_in_edit_mode() -> Steps:

@@ -87,4 +87,7 @@ def _is_program(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    record_interpreter(Path(sys.executable))
+    try:
+        record_interpreter(Path(sys.executable))
+    except OSError as failure:  # a home that cannot be written: the add-on's preference does the same
+        print(f"Not recorded for the add-on ({failure}).", file=sys.stderr)
