@@ -22,8 +22,9 @@ ROOT = Path(__file__).parents[2]
 class Command:
     """``python -m vggt_blender ARGUMENTS``, under way, with all three pipes."""
 
-    def __init__(self, *arguments: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    def __init__(self, *arguments: str, beside: Path | None) -> None:
+        path = os.pathsep.join([str(ROOT), *([str(beside)] if beside else [])])
+        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "2"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "vggt_blender", *arguments],
             stdin=subprocess.PIPE,
@@ -84,12 +85,13 @@ class Shell:
     def __init__(self) -> None:
         self._commands: list[Command] = []
 
-    def start(self, *arguments: str | Path) -> Command:
-        self._commands.append(Command(*(str(argument) for argument in arguments)))
+    def start(self, *arguments: str | Path, beside: Path | None = None) -> Command:
+        """`beside` is one more folder that its Python imports from."""
+        self._commands.append(Command(*(str(argument) for argument in arguments), beside=beside))
         return self._commands[-1]
 
-    def run(self, *arguments: str | Path) -> tuple[int, str, str]:
-        return self.start(*arguments).finish()
+    def run(self, *arguments: str | Path, beside: Path | None = None) -> tuple[int, str, str]:
+        return self.start(*arguments, beside=beside).finish()
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> float:
         """Seconds until `condition()` is true; an assertion where it does not come true."""

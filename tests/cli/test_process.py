@@ -206,3 +206,30 @@ def test_a_terminal_sees_one_line_that_is_rewritten(tmp_path: Path, many_picture
     assert b"/5000" in bars[-1]
     assert b"Cancelled." in seen
     assert not (tmp_path / "out").exists()
+
+
+NOISE = """
+import os, sys, threading, time
+
+def print_without_end():
+    while True:
+        os.write(1, b"a library talks ")
+        time.sleep(0.001)
+
+if sys.argv[0] == "-m" and "worker" in sys.orig_argv:
+    threading.Thread(target=print_without_end, daemon=True).start()
+"""
+
+
+def test_what_libraries_print_is_no_message(shell: Any, tmp_path: Path) -> None:
+    for folder in ("beside", "in"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "beside/sitecustomize.py").write_text(NOISE)
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "in" / name)
+    (tmp_path / "in/d.png").write_text("broken")
+    options = ["--output", tmp_path / "o", "--engine", "colmap", "--frames", "2:", "--messages", "json"]
+    status, output, errors = shell.run("reconstruct", tmp_path / "in", *options, beside=tmp_path / "beside")
+    assert "a library talks" in errors
+    assert [json.loads(line)["type"] for line in output.splitlines()] == ["progress", "warning", "progress", "error"]
+    assert (json.loads(output.splitlines()[-1])["code"], status) == ("too_few", 1)

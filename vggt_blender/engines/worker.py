@@ -53,6 +53,7 @@ def main() -> None:
     """Serve until standard input ends."""
     channel = os.dup(1)
     os.dup2(2, 1)
+    os.write(channel, b"\n")  # ends whatever was printed before
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what an interruption means
 
