@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,9 @@ def _add_reconstruct(verbs: Any) -> None:
 
 
 def _add_models(verbs: Any) -> None:
-    verb = _add(verbs, "models", _models, "list the models that can be had, or download one")
-    verb.add_argument("action", nargs="?", choices=("list", "download"), default="list")
-    verb.add_argument("name", nargs="?", metavar="NAME")
+    verb = _add(verbs, "models", _models, "list the models that can be had, download one, or convert a file")
+    verb.add_argument("action", nargs="?", choices=("list", "download", "convert"), default="list")
+    verb.add_argument("name", nargs="?", metavar="NAME", help="a model of the list; for convert a .pt file")
     verb.add_argument("--json", action="store_true", help="for machines")
 
 
@@ -196,6 +197,8 @@ def _models(options: Arguments) -> int:
 
     if options.action == "download":
         return _download(options)
+    if options.action == "convert":
+        return _convert(options)
     rows = catalog.describe()
     if options.json:
         print(json.dumps(rows, indent=1))
@@ -216,6 +219,9 @@ def _download(options: Arguments) -> int:
 
     if options.name is None:
         raise JobError("usage", f"Name the model to download: {', '.join(catalog.CATALOG)}.")
+    if options.name in catalog.CATALOG:
+        entry = catalog.CATALOG[options.name]
+        print(f"{entry.name}, {entry.size / 1e9:.1f} GB. {entry.licence}. See {entry.page}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     view = ConsoleView(sys.stderr)
     try:
@@ -223,6 +229,24 @@ def _download(options: Arguments) -> int:
     finally:
         view.close()
     print(path)
+    return DONE
+
+
+def _convert(options: Arguments) -> int:
+    if options.name is None or Path(options.name).suffix != ".pt":
+        raise JobError("usage", "Name the .pt file to convert: 'models convert model.pt' writes model.safetensors.")
+    if find_spec("torch") is None:
+        raise JobError("no_engine", "Converting needs torch in this Python: pip install '.[vggt]' in the extension's folder.")
+    from .inference.checkpoints import convert
+
+    source = Path(options.name)
+    target = source.with_suffix(".safetensors")
+    if not source.is_file():
+        raise JobError("not_found", f"There is no file '{source}'.")
+    if target.exists():
+        raise JobError("exists", f"'{target}' is already there: move it away first.")
+    convert(source, target)
+    print(target)
     return DONE
 
 

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,15 @@ PREFERENCE = ("VGGT-1B-Commercial", "VGGT-1B")
 """Which model `auto` takes where several are here."""
 
 
+def can_download() -> bool:
+    """Whether the hub's client is installed here."""
+    return find_spec("huggingface_hub") is not None
+
+
 def cached(entry: CatalogEntry) -> Path | None:
     """The checkpoint's file where it is complete on this machine, else None. No network."""
+    if not can_download():
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(entry.repository, entry.filename, revision=entry.revision)
@@ -78,17 +86,15 @@ def cached(entry: CatalogEntry) -> Path | None:
 
 
 def cache_folder(entry: CatalogEntry) -> Path:
-    """Where a download of `entry` lives."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(HF_HUB_CACHE) / f"models--{entry.repository.replace('/', '--')}"
+    """Where a download of `entry` lives: in the hub's cache, as its client's variables place it."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    return cache / f"models--{entry.repository.replace('/', '--')}"
 
 
 def installed() -> str | None:
     """The name of the best catalogued model on this machine, or None; None too without torch or the hub client."""
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None or find_spec("huggingface_hub") is None:
+    if find_spec("torch") is None:
         return None
     return next((name for name in PREFERENCE if cached(CATALOG[name]) is not None), None)
 
@@ -141,6 +147,8 @@ def download(name: str, report: Reporter) -> Path:
     if name not in CATALOG:
         raise JobError("usage", f"There is no model '{name}': choose one of {', '.join(CATALOG)}.")
     entry = CATALOG[name]
+    if not can_download():
+        raise JobError("no_hub", "Downloads need huggingface_hub in this Python: pip install '.[vggt]' in the extension's folder.")
     present = cached(entry)
     if present is not None:
         return present
