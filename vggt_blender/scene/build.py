@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.messages import JobError
-from ..exchange.reconstruction import Reconstruction
+from ..exchange.reconstruction import Frame, Reconstruction
 from ..geometry.blender_axes import points_from_blender
-from ..geometry.cameras import camera_center
+from ..geometry.cameras import camera_center, rays_of_pixels
 from .alignment import build_root, level, over_old_solve, solved_cameras
-from .cameras import build_shot_camera, build_still_cameras, lenses, registered
+from .cameras import HEIGHT, WIDTH, build_shot_camera, build_still_cameras, lenses, registered
 from .collection import Holder, title_of
 from .depth_planes import build_planes
-from .plate import picture_path
+from .plate import fit_plate, picture_path
 from .point_cloud import build_cloud, build_sparse_cloud
-from .samples import Samples, dense_samples
+from .samples import Samples, dense_samples, lens_of
 from .timeline import Timeline, set_up_scene, switch_cameras
 
 
@@ -85,6 +86,8 @@ def build_scene(
     cameras = _build_cameras(holder, root, reconstruction, timeline, size)
     if options.setup_scene != "keep":
         _follow_plate(scene, reconstruction, timeline, cameras)
+    for camera in cameras.values():
+        fit_plate(camera.data, (camera[WIDTH], camera[HEIGHT]), scene.render)
     cloud = sparse = None
     if options.points and samples is not None:
         cloud = build_cloud(holder, root, samples, timeline)
@@ -158,6 +161,15 @@ def _size(reconstruction: Reconstruction, points: NDArray[np.floating]) -> float
     return distance if distance > 0 else 1.0
 
 
+def _bend(frame: Frame) -> float:
+    """How far, in pixels, the lens moves the corners of the picture of a registered frame."""
+    lens = lens_of(frame)
+    corners = np.array([(x, y) for x in (0, frame.width) for y in (0, frame.height)], np.float64)
+    straight = rays_of_pixels(corners, lens) * [lens.fx, lens.fy] + [lens.cx, lens.cy]
+    moved = np.linalg.norm(straight - corners, axis=1)
+    return float(np.nanmax(moved)) if np.isfinite(moved).any() else math.inf
+
+
 def _warnings(reconstruction: Reconstruction, options: SceneOptions, scene: bpy.types.Scene) -> list[str]:
     frames = [reconstruction.frames[position] for position in registered(reconstruction)]
     lines = []
@@ -167,8 +179,12 @@ def _warnings(reconstruction: Reconstruction, options: SceneOptions, scene: bpy.
     gone = {path for frame in frames if not (path := picture_path(reconstruction, frame)).is_file()}
     if gone:
         lines.append(f"{len(gone)} pictures are no longer where they were, such as '{min(gone)}'.")
-    if any(frame.pose is not None and frame.pose.distortion is not None for frame in frames):
-        lines.append("The lens distorts: Blender's camera does not, so the plate is off towards its edges.")
+    bend = max(_bend(frame) for frame in frames)
+    if bend > 1.0:
+        lines.append(
+            f"The lens bends the picture by up to {bend:.0f} pixels at its corners; Blender's camera does not. "
+            "Points and planes are straight, the background is as it was shot."
+        )
     if len({(frame.width, frame.height) for frame in frames}) > 1:
         lines.append("The pictures differ in size: the scene has the most common one's resolution.")
     aspect = lenses(frames).pixel_aspect

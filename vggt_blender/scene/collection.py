@@ -108,7 +108,7 @@ def _same(path: str) -> str:
 
 
 def title_of(reconstruction: Reconstruction) -> str:
-    """A name for people: the video's or the folder's, without its ending."""
+    """A name for people: the video's or the sequence's without number and ending, else the folder's."""
     path = Path(reconstruction.source.path)
-    name = path.stem if reconstruction.source.kind == "video" else path.name
+    name = path.name if reconstruction.source.kind == "images" else path.stem.rstrip("#._-")
     return (name or reconstruction.folder.name or "Reconstruction")[:40]

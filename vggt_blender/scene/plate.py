@@ -60,7 +60,7 @@ def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, positio
     if background.image is None or not _shows(background.image, path, kind):
         background.image = load_image(path, kind, share=kind == "FILE")
     if kind == "FILE":
-        _turn_upright(background, frame, orientation_of(path))
+        _turn_upright(background, orientation_of(path))
     else:
         _follow_timeline(background, timeline)
     return True
@@ -69,7 +69,6 @@ def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, positio
 def _new_background(camera: bpy.types.Camera) -> Any:
     background = camera.background_images.new()
     background.alpha = 1.0
-    background.frame_method = "FIT"
     camera.show_background_images = True
     return background
 
@@ -86,10 +85,26 @@ def _follow_timeline(background: Any, timeline: Timeline) -> None:
     user.use_auto_refresh = True
 
 
-def _turn_upright(background: Any, frame: Frame, orientation: int) -> None:
+def _turn_upright(background: Any, orientation: int) -> None:
     turn, mirror = _UPRIGHT[orientation]
     background.rotation = math.radians(turn)
     background.use_flip_x = mirror
-    aspect = frame.width / frame.height
-    # Blender fits the stored picture into the frame before it turns it
-    background.scale = max(aspect, 1 / aspect) if turn in (90, -90) else 1.0
+
+
+def fit_plate(camera: bpy.types.Camera, size: tuple[int, int], render: bpy.types.RenderSettings) -> None:
+    """Lay the background of `camera`, a picture of `size` (width, height), over the camera's frame.
+
+    The lens is fitted to the picture's width, so the picture has the frame's width whatever its own shape: one of
+    another shape than the scene's resolution sticks out, or leaves room, above and below.
+    """
+    for background in camera.background_images[:1]:
+        turned = abs(math.sin(background.rotation)) > 0.5
+        stored = size[1] / size[0] if turned else size[0] / size[1]
+        pixel = render.pixel_aspect_x / render.pixel_aspect_y
+        frame = pixel * render.resolution_x / render.resolution_y
+        if not turned and abs(pixel - 1) > 1e-6 and abs(frame / pixel - stored) < 1e-3:
+            background.frame_method = "STRETCH"  # the only one that knows pixels that are not square
+        else:
+            # Blender fits the stored picture and turns it afterwards
+            background.frame_method = "FIT" if stored > frame - 1e-6 else "CROP"
+        background.scale = stored if turned else 1.0
