@@ -217,7 +217,10 @@ def test_the_residual_is_kept_apart(world):
         error=np.float32([0.5, 1.0, np.nan]),
         observations=np.int32([2, 6, 3]),
     )
-    report = evaluate(dataclasses.replace(world.solve_exactly(truth), points=points), truth)
+    solved = dataclasses.replace(world.solve_exactly(truth), points=points)
+    reporting = dataclasses.replace(solved, engine={"name": "test", "residual_px": 0.25})
+    assert evaluate(reporting, truth).residual == 0.25
+    report = evaluate(solved, truth)
     assert report.residual == pytest.approx((2 * 0.5 + 6 * 1.0) / 8)
     assert report.reprojection.p95 < 1e-3
 

@@ -106,7 +106,10 @@ def _reprojection(
 
 
 def _residual(reconstruction: Reconstruction) -> float | None:
-    """The mean residual of the solver's own points over their observations, in pixels."""
+    """What the engine reports as ``residual_px``, else the mean of its points' errors over their observations."""
+    reported = reconstruction.engine.get("residual_px")
+    if isinstance(reported, int | float) and np.isfinite(reported):
+        return float(reported)
     points = reconstruction.points
     if points is None or not len(points.error):
         return None
