@@ -157,7 +157,7 @@ class Session:
             raise JobError("failed", self.notice.message, self.notice.detail)
 
     def close(self) -> None:
-        """End the backend; waits two seconds at the longest."""
+        """End the backend; waits three seconds at the longest."""
         if self.client is not None:
             self.client.close()
         self.client = self.task = self.notice = None

@@ -25,5 +25,5 @@ def about(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"about {max(5, round(seconds / 5) * 5)} s left"
-    return f"about {round(seconds / 60)} min left"
+        return f"about {max(5, round(seconds / 5) * 5)} s left in this step"
+    return f"about {round(seconds / 60)} min left in this step"

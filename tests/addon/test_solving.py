@@ -116,12 +116,11 @@ def test_the_pump_keeps_its_budget_in_a_flood(bpy: ModuleType, addon: ModuleType
     durations = []
     deadline = time.monotonic() + PATIENCE_S
     while session.task is not None and session.task.arrived is None and time.monotonic() < deadline:
-        started = time.perf_counter()
+        started = time.thread_time()  # what other programs take from this machine does not count
         session.pump()
-        durations.append(time.perf_counter() - started)
+        durations.append(time.thread_time() - started)
     assert session.task.arrived is not None
-    busy = sorted(duration for duration in durations if duration > 0.0005)
-    assert busy[int(len(busy) * 0.9)] < 0.010  # the budget is 4 ms; the rest is room for a busy machine
+    assert max(durations) < 0.005 < sum(durations)  # taken at once, the flood would be far beyond
 
 
 def test_another_file_keeps_the_result_for_a_click(bpy: ModuleType, addon: ModuleType) -> None:

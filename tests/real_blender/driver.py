@@ -125,6 +125,11 @@ def press(*keys: str) -> None:
     subprocess.run(["xdotool", "key", *keys], check=False)
 
 
+def mouse(action: str, *numbers: int) -> None:
+    """The real pointer, in screen pixels from the top left."""
+    subprocess.run(["xdotool", action, *map(str, numbers)], check=False)
+
+
 def click(operator: Any, **properties: Any) -> set[str]:
     """Run `operator` as its button in the sidebar does."""
     with bpy.context.temp_override(**place()):

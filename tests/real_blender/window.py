@@ -21,6 +21,7 @@ from driver import (
     backend_runs,
     check,
     click,
+    mouse,
     part,
     picture,
     place,
@@ -255,13 +256,15 @@ def solved_for_real() -> Steps:
     there = settings()
     there.source, there.engine, there.use_range, there.first, there.last = SHOT, "colmap", True, 0, 7
     click(bpy.ops.vggt.solve)
+    walls: list[float] = []
     taken: list[float] = []
     pump = session().pump
 
     def timed(wait_s: float = 0.0) -> bool:
-        started = time.perf_counter()
+        wall, mine = time.perf_counter(), time.thread_time()
         news = pump(wait_s)
-        taken.append(time.perf_counter() - started)
+        walls.append(time.perf_counter() - wall)
+        taken.append(time.thread_time() - mine)
         return news
 
     session().pump = timed
@@ -271,9 +274,8 @@ def solved_for_real() -> Steps:
     yield from until(lambda: session().task is None)
     del session().pump
     check("the shot is solved and imported", len(settings().results) == 1, session().notice)
-    taken.sort()
-    say(f"INFO the pump took {1e3 * taken[-1]:.1f} ms at most, {1e3 * taken[len(taken) // 2]:.2f} ms mostly")
-    check("the pump keeps to 5 ms", taken[int(len(taken) * 0.98)] < 0.005, f"{taken[-5:]}")
+    say(f"INFO the pump: {1e3 * max(walls):.2f} ms at most, {1e3 * sorted(walls)[len(walls) // 2]:.2f} ms mostly")
+    check("the pump takes less than 5 ms of the main thread", max(taken) < 0.005, max(taken))
     if not len(settings().results):
         return
     result = settings().results[0]
@@ -288,10 +290,28 @@ def solved_for_real() -> Steps:
 
 
 def scaled() -> Steps:
+    """A narrow sidebar, and an interface twice as large."""
+    yield from drag_sidebar(45)
+    yield from picture("narrow")
+    check("the sidebar is narrow now", place()["region"].width <= 255, place()["region"].width)
+    yield from drag_sidebar(-45)
     bpy.context.preferences.view.ui_scale = 2.0
     yield 1.0
     yield from picture("double-scale")
     bpy.context.preferences.view.ui_scale = 1.0
+    yield 0.5
+
+
+def drag_sidebar(pixels: int) -> Steps:
+    region = place()["region"]
+    edge, y = region.x, bpy.context.window_manager.windows[0].height - region.y - 60
+    mouse("mousemove", edge, y)
+    yield 0.3
+    mouse("mousedown", 1)
+    for moved in range(0, pixels, 5 if pixels > 0 else -5):
+        mouse("mousemove", edge + moved, y)
+        yield 0.05
+    mouse("mouseup", 1)
     yield 0.5
 
 

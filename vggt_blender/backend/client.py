@@ -87,8 +87,11 @@ class BackendClient:
         elif any(overdue is not None and time.monotonic() > overdue for overdue in self._open.values()):
             self._process.kill()  # the jobs end with the process, on one of the next calls
 
-    def close(self, grace_s: float = 1.0) -> None:
-        """End the backend; waits `grace_s` + 1 s at the longest. Jobs under way end without a message."""
+    def close(self, grace_s: float = 2.0) -> None:
+        """End the backend; waits `grace_s` + 1 s at the longest. Jobs under way end without a message.
+
+        Two seconds are what a backend has to stop and clear away what it was writing.
+        """
         if self._process is not None:
             for job_id in self._open:
                 self.cancel(job_id)
