@@ -1,0 +1,60 @@
+"""Is it better? Tracks that the adjustment never saw, triangulated with the cameras before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .tracks import Observations
+from .triangulation import triangulate
+from .views import Views
+
+Array = NDArray[np.float64]
+
+MARGIN = 0.05
+"""The held-out error must fall by at least this part."""
+
+LEAST_GAIN = 0.02
+"""... and by at least so many source pixels."""
+
+WORSE_FRAME = 1.25
+"""No frame's own error may grow by more than this factor and `LEAST_GAIN`."""
+
+FEWEST_IN_FRAME = 15
+
+_ROBUST = 2.0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well cameras agree with tracks: ``median`` error in source pixels, ``score`` the robust mean that is
+    compared, and ``frames`` (N,) each frame's median (NaN where it has too few observations)."""
+
+    median: float
+    score: float
+    frames: Array
+
+
+def agreement(held: Observations, views: Views) -> Agreement:
+    """Triangulate the held-out tracks with `views` and measure, in source pixels.
+
+    The score averages log(1 + e^2), which neither a few lost tracks nor a few perfect ones decide.
+    """
+    error = triangulate(held, views, scale=_ROBUST).error / views.scales[held.frame]
+    frames = np.full(len(views), np.nan)
+    for k in range(len(views)):
+        mine = error[held.frame == k]
+        if len(mine) >= FEWEST_IN_FRAME:
+            frames[k] = np.median(mine)
+    score = float(np.sqrt(np.expm1(np.log1p(error**2).mean())))
+    return Agreement(float(np.median(error)), score, frames)
+
+
+def is_better(after: Agreement, before: Agreement) -> bool:
+    """Whether the cameras after are clearly better, and no single frame pays for it."""
+    gain = before.score - after.score
+    with np.errstate(invalid="ignore"):
+        pays = (after.frames > WORSE_FRAME * before.frames) & (after.frames > before.frames + LEAST_GAIN)
+    return bool(gain > MARGIN * before.score and gain > LEAST_GAIN and after.median < before.median and not pays.any())

@@ -1,0 +1,155 @@
+"""Bundle adjustment: poses, points and as much of the lens as asked, by pycolmap (Ceres)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from ..geometry.cameras import Lens
+from .tracks import Observations
+from .triangulation import Structure, triangulate
+from .views import Views
+
+Array = NDArray[np.float64]
+
+LEAST_ANGLE = 0.5
+"""Degrees of parallax without which a point says nothing of the camera's place."""
+
+LEAST_OBSERVATIONS = 12
+"""A frame with fewer good observations is not adjusted."""
+
+
+class Freedom(IntEnum):
+    """What of the lens may move; each includes the one before."""
+
+    POSES = 0
+    FOCAL = 1
+    DISTORTION = 2
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """``views``, and the good observations they were adjusted to with their ``structure``.
+
+    ``held`` (N,) is True where a frame really took part.
+    """
+
+    views: Views
+    used: Observations
+    structure: Structure
+    held: NDArray[np.bool_]
+
+
+def adjust(table: Observations, views: Views, freedom: Freedom, thresholds: tuple[float, ...]) -> Adjusted:
+    """Triangulate and adjust in turns, with ever stricter limits (working pixels) on what counts as an outlier."""
+    used, structure = table, None
+    held = views.placed
+    for limit in thresholds:
+        used, structure, held = good_observations(table, views, limit)
+        if held.sum() < 2 or used.tracks < LEAST_OBSERVATIONS:
+            break
+        views, points = _bundle(used, structure, views, held, freedom, max(0.25 * limit, 0.5))
+        structure = replace(structure, points=points)
+    assert structure is not None
+    return Adjusted(views, used, structure, held)
+
+
+def good_observations(
+    table: Observations, views: Views, limit: float
+) -> tuple[Observations, Structure, NDArray[np.bool_]]:
+    """What lies within `limit` working pixels of its triangulated point, with parallax, in frames that have enough."""
+    held = views.placed.copy()
+    while True:
+        seen = table.keep(held[table.frame])
+        structure = triangulate(seen, views, scale=0.25 * limit)
+        good = (structure.error < limit) & (structure.angle > LEAST_ANGLE)[seen.track]
+        used = seen.keep(good)
+        enough = held & (np.bincount(used.frame, minlength=len(views)) >= LEAST_OBSERVATIONS)
+        if (enough == held).all() or not enough.any():
+            return used, triangulate(used, views, scale=0.25 * limit), enough
+        held = enough
+
+
+def _bundle(
+    used: Observations, structure: Structure, views: Views, held: NDArray[np.bool_], freedom: Freedom, loss: float
+) -> tuple[Views, Array]:
+    """One adjustment. Returns the views and the points (T, 4)."""
+    scene = _scene(used, structure, views, held, freedom)
+    options = pycolmap.BundleAdjustmentOptions(
+        refine_focal_length=freedom >= Freedom.FOCAL,
+        refine_extra_params=freedom >= Freedom.DISTORTION,
+        refine_principal_point=False,
+        print_summary=False,
+    )
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    options.ceres.loss_function_scale = loss
+    options.ceres.solver_options.max_num_iterations = 60
+    options.ceres.solver_options.function_tolerance = 1e-6
+    config = pycolmap.BundleAdjustmentConfig()
+    for k in np.flatnonzero(held):
+        config.add_image(int(k) + 1)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    pycolmap.create_default_bundle_adjuster(options, config, scene).solve()
+    poses, lenses = views.poses.copy(), list(views.lenses)
+    for k in np.flatnonzero(held):
+        poses[k] = scene.images[int(k) + 1].cam_from_world().matrix()
+    for k in range(len(views)):
+        if views.groups[k] in views.groups[held]:
+            lenses[k] = _lens(scene.cameras[int(views.groups[k]) + 1], lenses[k])
+    xyz = np.array([scene.points3D[track + 1].xyz for track in range(used.tracks)]).reshape(-1, 3)
+    points = np.column_stack([xyz, np.ones(len(xyz))])
+    return replace(views, poses=poses, lenses=tuple(lenses)), points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def _scene(
+    used: Observations, structure: Structure, views: Views, held: NDArray[np.bool_], freedom: Freedom
+) -> pycolmap.Reconstruction:
+    scene = pycolmap.Reconstruction()
+    for group in np.unique(views.groups[held]):
+        scene.add_camera_with_trivial_rig(_camera(views, int(group), freedom))
+    index = np.zeros(len(used.track), np.intp)
+    for k in np.flatnonzero(held):
+        seen = np.flatnonzero(used.frame == k)
+        index[seen] = np.arange(len(seen))
+        image = pycolmap.Image(f"{k}", used.xy[seen], int(views.groups[k]) + 1, int(k) + 1)
+        scene.add_image_with_trivial_frame(image, pycolmap.Rigid3d(views.poses[k]))
+    starts = np.searchsorted(used.track, np.arange(used.tracks + 1))
+    for track, xyz in enumerate(structure.positions()):
+        span = range(starts[track], starts[track + 1])
+        elements = [pycolmap.TrackElement(int(used.frame[o]) + 1, int(index[o])) for o in span]
+        point = pycolmap.Point3D(xyz=xyz, track=pycolmap.Track(elements=elements))
+        scene.add_point3D_with_id(track + 1, point)
+    return scene
+
+
+def _camera(views: Views, group: int, freedom: Freedom) -> pycolmap.Camera:
+    """The simplest of COLMAP's models that holds the lens and what may move of it."""
+    k = int(np.flatnonzero(views.groups == group)[0])
+    lens = views.lenses[k]
+    terms = [0.0] * 5 if lens.distortion is None else list(lens.distortion)
+    square = abs(lens.fx / lens.fy - 1) < 1e-6
+    if any(terms[2:]):
+        model, values = "FULL_OPENCV", [lens.fx, lens.fy, lens.cx, lens.cy, *terms, 0.0, 0.0, 0.0]
+    elif freedom < Freedom.DISTORTION and not any(terms):
+        model = "SIMPLE_PINHOLE" if square else "PINHOLE"
+        values = [lens.fx, lens.cx, lens.cy] if square else [lens.fx, lens.fy, lens.cx, lens.cy]
+    elif square:
+        model, values = "RADIAL", [lens.fx, lens.cx, lens.cy, *terms[:2]]
+    else:
+        model, values = "OPENCV", [lens.fx, lens.fy, lens.cx, lens.cy, *terms[:4]]
+    width, height = (int(size) for size in np.ceil(views.sizes[k]))
+    return pycolmap.Camera(model=model, width=width, height=height, params=values, camera_id=group + 1)
+
+
+def _lens(camera: pycolmap.Camera, before: Lens) -> Lens:
+    values = [float(value) for value in camera.params]
+    name = camera.model_name
+    if name in ("SIMPLE_PINHOLE", "RADIAL"):
+        terms = (values[3], values[4], 0.0, 0.0, 0.0) if name == "RADIAL" else before.distortion
+        return Lens(values[0], values[0], values[1], values[2], terms)
+    terms = {"PINHOLE": before.distortion, "OPENCV": (*values[4:8], 0.0), "FULL_OPENCV": tuple(values[4:9])}[name]
+    return Lens(values[0], values[1], values[2], values[3], terms)

@@ -1,0 +1,194 @@
+"""Refine a finished reconstruction in its folder, or leave it exactly as it is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exchange.messages import JobError, Reporter
+from ..exchange.reconstruction import Frame, Points, Pose, Reconstruction, load_reconstruction
+from ..exchange.writer import ReconstructionWriter
+from ..geometry.alignment import Similarity, align_cameras
+from ..geometry.cameras import homogeneous, invert_pose
+from ..inference.frames import FrameSource
+from .acceptance import is_better
+from .adjustment import Adjusted, Freedom
+from .correspondences import find_correspondences
+from .depth_scale import depth_factors
+from .jitter import jitter
+from .pairs import overlapping_pairs
+from .report import RefinementReport, Refusal
+from .solve import Refined, refine_views
+from .views import Views, pose_of, views_of
+
+Array = NDArray[np.float64]
+
+LENS_NAMES = {Freedom.POSES: "fixed", Freedom.FOCAL: "focal", Freedom.DISTORTION: "distortion"}
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What goes into the folder: ``frames``, one factor a depth map (N,), and the new sparse structure or None."""
+
+    frames: list[Frame]
+    factors: Array
+    points: Points | None
+
+
+def refine(folder: Path | str, source: FrameSource, report: Reporter, *, fix_lens: bool = False) -> RefinementReport:
+    """Refine the reconstruction in `folder`, made from `source`, with features of its pictures.
+
+    The better cameras replace the old ones, depth maps and points follow, only where tracks that were not used agree
+    clearly better; the world stays where it is. Otherwise no byte of the folder changes. `fix_lens` keeps the lens as
+    it is. Raises `JobError` where the folder cannot be read or written.
+    """
+    began = time.monotonic()
+    reconstruction = load_reconstruction(folder)
+    try:
+        refined = _refined(reconstruction, source, report, fix_lens)
+    except Refusal as refusal:
+        outcome = RefinementReport(False, str(refusal), time.monotonic() - began)
+        report.warning(outcome.sentence())
+        return outcome
+    outcome = _outcome(reconstruction, refined)
+    if outcome.accepted:
+        result = _result(reconstruction, refined, source)
+        outcome = replace(outcome, seconds=time.monotonic() - began)
+        del reconstruction  # its maps would hold the files that are about to be replaced
+        _write(Path(folder), result, outcome)
+    outcome = replace(outcome, seconds=time.monotonic() - began)
+    report.status(outcome.sentence())
+    if outcome.carried:
+        report.warning(
+            f"Too little to track for refinement, moved along with the others: {', '.join(outcome.carried)}."
+        )
+    return outcome
+
+
+def _refined(reconstruction: Reconstruction, source: FrameSource, report: Reporter, fix_lens: bool) -> Refined:
+    if len(source.frames) != len(reconstruction.frames):
+        raise JobError(
+            "mismatch",
+            f"The reconstruction has {len(reconstruction.frames)} frames, the source {len(source.frames)}: "
+            "refine with the same pictures and --frames.",
+        )
+    if sum(frame.registered for frame in reconstruction.frames) < 2:
+        raise Refusal("fewer than two frames are registered.")
+    views = views_of(reconstruction.frames)
+    found = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
+    refined = refine_views(found, views, report, fix_lens=fix_lens)
+    return _in_world(refined, views)
+
+
+def _in_world(refined: Refined, before: Views) -> Refined:
+    """Moved as a whole onto the input, and frames that took no part moved along with the nearest that did."""
+    part = refined.held & before.placed
+    move = align_cameras(refined.views.poses[part], before.poses[part])
+    if refined.adjusted is None:
+        move = Similarity(1.0, np.eye(3), np.zeros(3))  # a camera that only turns was aligned when it was solved
+    poses = np.stack([move.apply_to_pose(pose) for pose in refined.views.poses])
+    known = np.flatnonzero(refined.held)
+    for k in np.flatnonzero(before.placed & ~refined.held):
+        near = known[np.abs(known - k).argmin()]
+        shift = homogeneous(invert_pose(before.poses[near])) @ homogeneous(poses[near])
+        poses[k] = (homogeneous(before.poses[k]) @ shift)[:3]
+    adjusted = refined.adjusted
+    if adjusted is not None:
+        points = adjusted.structure.points @ move.matrix().T
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        adjusted = replace(adjusted, structure=replace(adjusted.structure, points=points))
+    return replace(refined, views=replace(refined.views, poses=poses), adjusted=adjusted)
+
+
+def _outcome(reconstruction: Reconstruction, refined: Refined) -> RefinementReport:
+    frames = reconstruction.frames
+    accepted = is_better(refined.after, refined.before)
+    views, placed = refined.views, views_of(frames).placed
+    carried = tuple(frame.name for k, frame in enumerate(frames) if placed[k] and not refined.held[k])
+    ordered = reconstruction.source.kind != "images"
+    before = views_of(frames)
+    kind = "a camera that only turns" if refined.adjusted is None else "bundle adjustment"
+    return RefinementReport(
+        accepted=accepted,
+        reason=f"Refined by {kind}." if accepted else "tracks that were not used do not agree clearly better.",
+        seconds=0.0,
+        before_px=refined.before.median,
+        after_px=refined.after.median,
+        tracks=refined.tracks,
+        held_out=refined.held_out,
+        model="rotation" if refined.adjusted is None else "bundle",
+        lens=LENS_NAMES[refined.freedom],
+        focal_change=float(np.median(views.focal[placed] / before.focal[placed]) - 1),
+        carried=carried,
+        jitter_before=jitter(before.poses[placed]) if ordered else None,
+        jitter_after=jitter(views.poses[placed]) if ordered else None,
+    )
+
+
+def _result(reconstruction: Reconstruction, refined: Refined, source: FrameSource) -> _Result:
+    views, frames = refined.views, reconstruction.frames
+    poses: list[Pose | None] = [pose_of(views, k) if frame.registered else None for k, frame in enumerate(frames)]
+    new = [replace(frame, pose=pose) for frame, pose in zip(frames, poses, strict=True)]
+    factors = np.ones(len(frames))
+    if refined.adjusted is None:
+        return _Result(new, factors, reconstruction.points)
+    if reconstruction.depth is not None:
+        factors = depth_factors(refined.adjusted, views, frames, reconstruction.depth)
+    return _Result(new, factors, _points(refined.adjusted, views, source))
+
+
+def _points(adjusted: Adjusted, views: Views, source: FrameSource) -> Points:
+    """The structure in the format of ``points.npz``, coloured from the pictures."""
+    used, structure = adjusted.used, adjusted.structure
+    count = used.lengths()
+    colors = np.zeros((used.tracks, 3))
+    for k, picture in enumerate(source):
+        seen = used.frame == k
+        place = (used.xy[seen] / views.scales[k]).astype(int)
+        height, width = picture.shape[:2]
+        smooth = cv2.blur(picture, (3, 3))
+        np.add.at(colors, used.track[seen], smooth[place[:, 1].clip(0, height - 1), place[:, 0].clip(0, width - 1)])
+    error = np.bincount(used.track, structure.error / views.scales[used.frame]) / count
+    return Points(
+        structure.positions().astype(np.float32),
+        np.rint(colors / count[:, None]).astype(np.uint8),
+        error.astype(np.float32),
+        count.astype(np.int32),
+    )
+
+
+def _write(folder: Path, result: _Result, outcome: RefinementReport) -> None:
+    with ReconstructionWriter(folder, overwrite=True) as writer:
+        old = load_reconstruction(folder)
+        engine, source, units, extra, tracks = old.engine, old.source, old.units, old.extra, old.tracks
+        _copy_dense(old, result.factors, writer)
+        del old
+        if result.points is not None:
+            writer.write_points(result.points)
+        if tracks is not None:
+            writer.write_tracks(tracks)
+        writer.finish(
+            engine=engine,
+            source=source,
+            frames=result.frames,
+            units=units,
+            extra={**extra, "refinement": outcome.to_dict()},
+        )
+
+
+def _copy_dense(old: Reconstruction, factors: Array, writer: ReconstructionWriter) -> None:
+    if old.depth is None or old.confidence is None or old.color is None:
+        return
+    writer.open_dense(*old.depth.shape)
+    assert writer.depth is not None
+    assert writer.confidence is not None
+    assert writer.color is not None
+    for k, factor in enumerate(factors):
+        writer.depth[k] = old.depth[k] * np.float32(factor)
+        writer.confidence[k] = old.confidence[k]
+        writer.color[k] = old.color[k]

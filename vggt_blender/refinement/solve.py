@@ -1,0 +1,180 @@
+"""From correspondences to better cameras: start, pan or bundle, and how much of the lens to believe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exchange.messages import Reporter
+from ..geometry.cameras import camera_center
+from .acceptance import Agreement, agreement
+from .adjustment import Adjusted, Freedom, adjust
+from .correspondences import Correspondences
+from .report import Refusal
+from .rotation_only import turn_only
+from .rotations import average_rotations
+from .tracks import Observations, hold_out
+from .views import Views
+
+Array = NDArray[np.float64]
+
+FEWEST_TRACKS = 60
+FEWEST_HELD_OUT = 15
+
+COARSE, FINE = (64.0, 16.0, 8.0), (4.0, 2.0)
+"""Working pixels that count as an outlier, from round to round."""
+
+COARSE_TRACKS, FINE_TRACKS = 120, 500
+"""The longest tracks of each frame that an adjustment takes."""
+
+PAN_MEDIAN, PAN_MOST = 1.0, 3.0
+"""Working pixels that half, and nine tenths, of all observations must stay within for a camera that only turns."""
+
+BETTER = 0.99
+"""A freer model must bring the held-out error below this part of the simpler one's."""
+
+FLAT = 1.5
+"""A scene is a plane where moving every point onto it shifts no more than a tenth of the pixels by more than this."""
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The best cameras found, and how well held-out tracks agree ``before`` and ``after``.
+
+    ``adjusted`` is None where the camera only turns. ``held`` (N,) says which frames took part.
+    """
+
+    views: Views
+    held: NDArray[np.bool_]
+    before: Agreement
+    after: Agreement
+    adjusted: Adjusted | None
+    freedom: Freedom
+    tracks: int
+    held_out: int
+
+
+def refine_views(found: Correspondences, views: Views, report: Reporter, *, fix_lens: bool = False) -> Refined:
+    """The refined cameras, not yet judged. Raises `Refusal` where the pictures do not allow any."""
+    train, held_out = hold_out(found.tracks)
+    held_out = held_out.keep(views.placed[held_out.frame], least=3)
+    _check_enough(train, held_out, views)
+    before = agreement(held_out, views)
+    few = longest(train, COARSE_TRACKS, len(views))
+    pan = _pan(few, held_out, views, before, fix_lens)
+    bundle = None
+    for step, candidate in enumerate(_bundles(train, few, held_out, views, found, before, fix_lens)):
+        report.progress("adjusting", step, len(Freedom))
+        if bundle is None or candidate.after.score < BETTER * bundle.after.score:
+            bundle = candidate
+    report.progress("adjusting", len(Freedom), len(Freedom))
+    if pan is not None and (bundle is None or bundle.after.score > 0.9 * pan.after.score):
+        return pan
+    if bundle is None or bundle.adjusted is None:
+        raise Refusal("the camera hardly moves, so nothing shows parallax, and a turn alone does not explain it.")
+    if is_plane(bundle.adjusted):
+        raise Refusal("all that could be tracked lies on one plane, which leaves the cameras open.")
+    return bundle
+
+
+def _check_enough(train: Observations, held_out: Observations, views: Views) -> None:
+    long = int((train.lengths() >= 3).sum())
+    if long < FEWEST_TRACKS or held_out.tracks < FEWEST_HELD_OUT:
+        raise Refusal(
+            f"too few tracks: only {long + held_out.tracks} details could be followed through three or more frames."
+        )
+
+
+def longest(table: Observations, each: int, frames: int) -> Observations:
+    """The tracks that are among the `each` longest of at least one frame."""
+    length = table.lengths()[table.track]
+    chosen = np.zeros(table.tracks, np.bool_)
+    for k in range(frames):
+        seen = np.flatnonzero(table.frame == k)
+        chosen[table.track[seen[np.argsort(-length[seen], kind="stable")[:each]]]] = True
+    return table.select(chosen)
+
+
+def _pan(few: Observations, held_out: Observations, views: Views, before: Agreement, fix_lens: bool) -> Refined | None:
+    """The solution for a camera that only turns, or None where turns do not explain the tracks."""
+    placed = few.keep(views.placed[few.frame])
+    if not placed.tracks:
+        return None
+    turned, error = turn_only(placed, views, free_focal=not fix_lens)
+    if np.median(error) > PAN_MEDIAN or np.percentile(error, 90) > PAN_MOST:
+        return None
+    held = views.placed & (np.bincount(placed.frame, minlength=len(views)) >= 4)
+    freedom = Freedom.POSES if fix_lens else Freedom.FOCAL
+    return Refined(turned, held, before, agreement(held_out, turned), None, freedom, placed.tracks, held_out.tracks)
+
+
+def _bundles(
+    train: Observations,
+    few: Observations,
+    held_out: Observations,
+    views: Views,
+    found: Correspondences,
+    before: Agreement,
+    fix_lens: bool,
+) -> Iterator[Refined]:
+    """Solutions by bundle adjustment from the stiffest lens to the freest."""
+    many = longest(train, FINE_TRACKS, len(views))
+    start = _start(few, held_out, views, found, Freedom.POSES if fix_lens else Freedom.FOCAL)
+    for freedom in Freedom if not fix_lens else (Freedom.POSES,):
+        begin = start if freedom > Freedom.POSES else replace(start, lenses=views.lenses)
+        thresholds = FINE if freedom > Freedom.POSES else (8.0, *FINE)
+        adjusted = adjust(many, begin, freedom, thresholds)
+        if adjusted.held.sum() < 2 or adjusted.used.tracks < FEWEST_TRACKS:
+            continue
+        after = agreement(held_out, adjusted.views)
+        yield Refined(
+            adjusted.views, adjusted.held, before, after, adjusted, freedom, adjusted.used.tracks, held_out.tracks
+        )
+
+
+def _start(few: Observations, held_out: Observations, views: Views, found: Correspondences, freedom: Freedom) -> Views:
+    """Coarsely adjusted cameras: from turns that the matches agree on, or from the input where that ends better."""
+    rotations = average_rotations(views.poses[:, :, :3], found.turns)
+    centers = camera_center(views.poses)
+    poses = np.dstack([rotations, -np.einsum("nij,nj->ni", rotations, centers)])
+    best, score = views, np.inf
+    for begin in (replace(views, poses=poses), views):
+        coarse = adjust(few, begin, freedom, COARSE).views
+        reached = agreement(held_out, coarse)
+        if reached.score < score:
+            best, score = coarse, reached.score
+        if reached.median < 1.0:
+            break
+    return best
+
+
+def is_plane(adjusted: Adjusted) -> bool:
+    """Whether one plane explains all points within `FLAT` working pixels."""
+    xyz, views, used = adjusted.structure.positions(), adjusted.views, adjusted.used
+    normal, offset = _plane(xyz)
+    flattened = xyz - np.outer(xyz @ normal - offset, normal)
+    pose, focal = views.poses[used.frame], views.focal[used.frame]
+    pixels = []
+    for points in (xyz, flattened):
+        seen = np.einsum("oij,oj->oi", pose[:, :, :3], points[used.track]) + pose[:, :, 3]
+        pixels.append(focal[:, None] * seen[:, :2] / np.maximum(seen[:, 2:], 1e-9))
+    # a shift that is the same in all frames is not parallax
+    shift = pixels[0] - pixels[1]
+    mean = np.stack([np.bincount(used.track, shift[:, axis]) / used.lengths() for axis in (0, 1)], axis=-1)
+    return bool(np.percentile(np.linalg.norm(shift - mean[used.track], axis=1), 90) < FLAT)
+
+
+def _plane(xyz: Array) -> tuple[Array, float]:
+    """Unit normal (3,) and offset of the plane that most points lie on, by reweighted least squares."""
+    weight = np.ones(len(xyz))
+    normal, offset = np.zeros(3), 0.0
+    for _ in range(20):
+        middle = np.average(xyz, axis=0, weights=weight)
+        normal = np.linalg.svd((xyz - middle) * np.sqrt(weight)[:, None], full_matrices=False)[2][2]
+        offset = float(middle @ normal)
+        distance = np.abs(xyz @ normal - offset)
+        weight = 1 / (1 + (distance / (1e-12 + 2 * np.median(distance))) ** 2)
+    return normal, offset

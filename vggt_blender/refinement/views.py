@@ -1,0 +1,119 @@
+"""The cameras while they are being refined: poses and lenses in working pixels, the lens shared where it is one.
+
+Working pixels are source pixels times `engines.colmap.features.working_scale`, a corner-origin scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engines.colmap.features import working_scale
+from ..exchange.reconstruction import Frame, Pose
+from ..geometry.cameras import Lens, rays_of_pixels
+
+Array = NDArray[np.float64]
+
+ZOOM_SPREAD = 0.02
+"""Input focal lengths that differ by more than this (standard deviation over mean) are a lens that zooms."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """The cameras of a shot in working pixels.
+
+    ``poses`` (N, 3, 4) camera_from_world, ``lenses`` one a frame, ``groups`` (N,) which frames share one lens,
+    ``sizes`` (N, 2) working width and height, ``scales`` (N,) working pixels per source pixel, ``placed`` (N,) False
+    where the camera is not known (its pose and lens are then placeholders).
+    """
+
+    poses: Array
+    lenses: tuple[Lens, ...]
+    groups: NDArray[np.intp]
+    sizes: Array
+    scales: Array
+    placed: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.lenses)
+
+    @property
+    def focal(self) -> Array:
+        """(N,) geometric mean of fx and fy, working pixels."""
+        return np.array([np.sqrt(lens.fx * lens.fy) for lens in self.lenses])
+
+    @property
+    def zooms(self) -> bool:
+        """Whether every frame has a lens of its own although the pictures have one size."""
+        return len(np.unique(self.groups)) == len(self) > len(np.unique(self.sizes, axis=0))
+
+    def rays(self, frame: NDArray[np.intp], xy: Array) -> Array:
+        """Ideal normalised rays (O, 2) of working pixels `xy` (O, 2) seen in frames `frame` (O,)."""
+        rays = np.empty_like(xy)
+        for k in np.unique(frame):
+            seen = frame == k
+            rays[seen] = rays_of_pixels(xy[seen], self.lenses[k])
+        return rays
+
+
+def views_of(frames: Sequence[Frame], *, share_lens: bool = True) -> Views:
+    """The cameras of a reconstruction's frames; frames that are not registered borrow the nearest one's lens and pose.
+
+    Raises ValueError where no frame is registered.
+    """
+    placed = np.array([frame.registered for frame in frames])
+    if not placed.any():
+        raise ValueError("no frame is registered")
+    known = np.flatnonzero(placed)
+    nearest = [int(known[np.abs(known - k).argmin()]) for k in range(len(frames))]
+    scales = np.array([working_scale(frame.width, frame.height) for frame in frames])
+    poses, lenses = [], []
+    for k, frame in enumerate(frames):
+        pose, donor = frames[nearest[k]].pose, frames[nearest[k]]
+        assert pose is not None
+        ratio = scales[k] * max(frame.width, frame.height) / max(donor.width, donor.height)
+        lens = Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion).scaled(ratio, ratio)
+        if (frame.width, frame.height) != (donor.width, donor.height):
+            lens = replace(lens, cx=scales[k] * frame.width / 2, cy=scales[k] * frame.height / 2)
+        poses.append(pose.camera_from_world)
+        lenses.append(lens)
+    sizes = np.array([(frame.width, frame.height) for frame in frames], np.float64)
+    groups = _lens_groups(sizes, lenses, placed) if share_lens else np.arange(len(frames))
+    return Views(np.stack(poses), _shared(lenses, groups, placed), groups, sizes * scales[:, None], scales, placed)
+
+
+def _lens_groups(sizes: Array, lenses: list[Lens], placed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """One lens for all frames of one size, unless their focal lengths differ: then one a frame."""
+    groups = np.arange(len(lenses))
+    focal = np.array([lens.fx for lens in lenses])
+    for size in np.unique(sizes, axis=0):
+        members = np.flatnonzero((sizes == size).all(axis=1))
+        known = members[placed[members]]
+        if len(known) and focal[known].std() <= ZOOM_SPREAD * focal[known].mean():
+            groups[members] = members[0]
+    return groups
+
+
+def _shared(lenses: list[Lens], groups: NDArray[np.intp], placed: NDArray[np.bool_]) -> tuple[Lens, ...]:
+    """Each group's lens is its members' median focal length, with the first one's other terms."""
+    result = list(lenses)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        known = members[placed[members]] if placed[members].any() else members
+        lens = lenses[known[0]]
+        fx, fy = (float(np.median([getattr(lenses[k], axis) for k in known])) for axis in ("fx", "fy"))
+        for k in members:
+            result[k] = replace(lens, fx=fx, fy=fy)
+    return tuple(result)
+
+
+def pose_of(views: Views, k: int) -> Pose:
+    """Frame `k`'s camera in source pixels."""
+    scale = 1 / views.scales[k]
+    lens = views.lenses[k].scaled(scale, scale)
+    terms = lens.distortion
+    distortion = None if terms is None else (terms[0], terms[1], terms[2], terms[3], terms[4])
+    return Pose(views.poses[k], lens.fx, lens.fy, lens.cx, lens.cy, distortion)
