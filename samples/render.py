@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=CACHE, help="where the full-quality frames are kept")
     options = parser.parse_args()
-    pack(render("sample", options.cache, samples=16))
+    pack(render("sample", options.cache))
 
 
 def pack(rendered: Path) -> None:

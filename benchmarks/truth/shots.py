@@ -24,7 +24,7 @@ class Shot:
     ``build(seed)`` fills the empty Blender file, ``move(frames)`` gives the poses (frames, 3, 4), ``focal_mm`` is for a
     36 mm wide sensor along the longer side at the first and the last frame, ``distortion`` OpenCV's (k1, k2, p1, p2,
     k3), ``walk`` the start and end (x, y) of a person who crosses the shot, ``shutter`` the part of a frame that the
-    shutter is open (None: no motion blur).
+    shutter is open (None: no motion blur), ``samples`` the light samples a pixel.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Shot:
     distortion: tuple[float, float, float, float, float] | None = None
     walk: tuple[tuple[float, float], tuple[float, float]] | None = None
     shutter: float | None = None
+    samples: int = 8
 
     def lenses(self, width: int, height: int) -> list[Lens]:
         """The lens of every frame for a picture of `width` x `height`."""
@@ -115,7 +116,7 @@ SHOTS: dict[str, Shot] = {
         Shot("motion_blur", yard.build, _blurred, seed=11, shutter=0.5),
         Shot("person", yard.build, _exterior, seed=12, walk=((-2.6, 2.4), (2.2, 3.0))),
         Shot("nodal_pan", yard.build, _pan, seed=13, focal_mm=(32, 32)),
-        Shot("sample", courtyard.build, _sample, seed=21, size=(960, 540), frames=24, focal_mm=(25, 25)),
+        Shot("sample", courtyard.build, _sample, seed=21, size=(960, 540), focal_mm=(25, 25), samples=16),
         Shot("zoom", room.build, _zooming, seed=14, focal_mm=(26, 42)),
     )
 }
