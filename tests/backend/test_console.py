@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 def show(stream: io.StringIO) -> str:
     view = ConsoleView(stream)
     for number in range(1, 4):
-        view.show(messages.progress("j", "Matching", number, 3, None))
+        view.show(messages.progress("j", "matching", number, 3, None))
     view.show(messages.warning("j", "one is dark"))
     view.show(messages.progress("j", "Mapping", 1, 2, 75.0))
     view.show(messages.error("j", JobError("failed", "It did not work.")))

@@ -41,7 +41,7 @@ class ConsoleView:
         self._stream.flush()
 
     def _progress(self, message: Message) -> None:
-        stage, done, total = message["stage"], message["done"], message["total"]
+        stage, done, total = message["stage"].capitalize(), message["done"], message["total"]
         if self._rewrites:
             if self._open_line and stage != self._stage:
                 self._stream.write("\n")

@@ -115,7 +115,7 @@ def _probe_all(paths: Sequence[Path], report: Reporter | None) -> list[Probe | N
                 else:
                     probes.append(outcome)
                 if report is not None:
-                    report.progress("Reading pictures", len(probes), len(paths))
+                    report.progress("reading", len(probes), len(paths))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -134,7 +134,7 @@ def scan(path: Path, stop: int | None, report: Reporter | None) -> Timeline:
                 break
             pts.append(frame.pts)
             if report is not None:
-                report.progress("Reading video", len(pts), max(expected, len(pts)))
+                report.progress("reading", len(pts), max(expected, len(pts)))
         rate = stream.average_rate or stream.guessed_rate
     if _varies(pts):
         remarks.append(
