@@ -59,7 +59,7 @@ def dense_loss(
 
 
 def robust_mean(values: Tensor, mask: Tensor, valid_range: float) -> Tensor:
-    """The mean of `values` where `mask`, without the share above the quantile `valid_range`; 0 where nothing is left."""
+    """The mean of `values` where `mask`, without the share above `valid_range`; 0 where nothing is left."""
     if valid_range <= 0:
         return (values * mask).sum() / mask.sum().clamp(min=1)
     kept = below_quantile(values[mask], valid_range)

@@ -1,0 +1,107 @@
+"""What outlives a run: the full state for going on to the last bit, and weights in 16 bit and small files.
+
+The state holds weights, moments, the moving average and the position in the schedule, and stays on the machine.
+The export is what travels: safetensors shards of the raw weights (``weights-*``) and of their moving average
+(``average-*``), with ``training.json`` beside them saying how far the training was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..exchange.messages import JobError
+from ..inference.checkpoints import read_tensors, save
+from ..model import VGGTConfig
+
+STATE = "state.pt"
+POSITION = "training.json"
+
+
+@dataclass
+class Position:
+    """How far a training is: steps, seconds and pictures in all, and steps since the moments were fresh."""
+
+    step: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    since_fresh: int = 0
+
+
+class MovingAverage:
+    """An exponential moving average of a model's parameters, in float32."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.shadow = {name: value.detach().float().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, steps: int) -> None:
+        """Move towards `model`; faster at the start, so that the average is not one of random weights."""
+        weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
+        names = list(self.shadow)
+        state = model.state_dict()
+        torch._foreach_lerp_([self.shadow[name] for name in names], [state[name].float() for name in names], weight)
+
+
+def save_state(path: Path, content: Mapping[str, Any]) -> None:
+    """Write everything, so that `path` is either the old state or the new one, whole."""
+    partial = path.with_suffix(".partial")
+    torch.save(dict(content), partial)
+    partial.replace(path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The content of a state file, on the CPU. Raises `JobError` for one that cannot be read."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as failure:  # a damaged archive raises whatever its damaged part raises
+        raise JobError(
+            "broken", f"The training state '{path}' cannot be read: delete it to start anew.", str(failure)
+        ) from None
+
+
+def export(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    average: Mapping[str, Tensor],
+    config: VGGTConfig,
+    position: Position,
+    shard_bytes: int,
+) -> list[Path]:
+    """Write both sets of weights as float16 shards, and the position. Returns the files; older shards are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for stem, tensors in (("weights", weights), ("average", average)):
+        for old in folder.glob(f"{stem}*.safetensors"):
+            old.unlink()
+        half = {name: value.detach().to("cpu", torch.float16) for name, value in tensors.items()}
+        # Half a shard of room for the header, which the limit must hold too.
+        files += save(half, config, folder / f"{stem}.safetensors", shard_bytes=shard_bytes - 200_000)
+    document = folder / POSITION
+    document.write_text(json.dumps(asdict(position) | {"config": config.to_dict()}, indent=1), encoding="utf-8")
+    return [*files, document]
+
+
+def read_export(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, VGGTConfig, Position]:
+    """Weights in float32, their moving average where it lies beside them, the architecture and the position.
+
+    `checkpoint`: any one file of an export, or of any other checkpoint that `inference.checkpoints` reads.
+    """
+    weights, config = read_tensors(checkpoint)
+    beside = checkpoint.with_name(checkpoint.name.replace("weights", "average", 1))
+    average = None
+    if checkpoint.name.startswith("weights") and beside.is_file():
+        average = {name: value.float() for name, value in read_tensors(beside)[0].items()}
+    position = Position()
+    document = checkpoint.with_name(POSITION)
+    if document.is_file():
+        entries = json.loads(document.read_text(encoding="utf-8"))
+        position = Position(int(entries["step"]), float(entries["seconds"]), int(entries["images"]))
+    return {name: value.float() for name, value in weights.items()}, average, config, position

@@ -1,0 +1,264 @@
+"""Batches of scenes: drawn, looked over from a distance, rendered and labelled."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .film import develop, random_film
+from .layout import Layout, random_layout
+from .paths import Cameras, random_cameras
+from .shading import radiance
+from .tracing import NEVER, is_blocked, trace_depth
+
+Batch = dict[str, Tensor]
+
+_PREVIEW = (12, 16)
+"""Rows and columns of the rays that judge a candidate scene."""
+_SUBPIXELS = ((0.125, 0.625), (0.375, 0.125), (0.625, 0.875), (0.875, 0.375))
+"""A rotated grid: no two samples share a row or column."""
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """What a generator makes.
+
+    ``supersample`` 1 to 4 color samples a pixel; ``candidates`` scenes drawn for each one kept (those without overlap
+    or with the camera inside something are dropped); ``outdoor`` and ``terrain`` shares; ``tracks`` points a scene, 0
+    for none; ``images_per_chunk`` bounds the memory; ``compile`` fuses the kernels (slow start, several times faster).
+    """
+
+    supersample: int = 4
+    shadows: bool = True
+    candidates: int = 2
+    outdoor: float = 0.35
+    terrain: float = 0.15
+    tracks: int = 0
+    images_per_chunk: int = 32
+    compile: bool = False
+
+
+class SceneGenerator:
+    """An endless stream: batch `index` of a `seed` is the same on every call and after every restart."""
+
+    def __init__(
+        self, config: SceneConfig, device: torch.device | str = "cpu", seed: int = 0, pictures: Tensor | None = None
+    ) -> None:
+        """`pictures` (K, T, T, 3) linear colors to put on surfaces, or None."""
+        self.config, self.device, self.seed = config, torch.device(device), seed
+        self.pictures = None if pictures is None else pictures.to(self.device)
+        self._radiance = _compiled(radiance, config.compile)
+        self._trace_depth = _compiled(trace_depth, config.compile)
+
+    @torch.no_grad()
+    def batch(self, index: int, scenes: int, frames: int, height: int, width: int) -> Batch:
+        """`scenes` scenes of `frames` pictures of `height` x `width`.
+
+        ``images`` (B, S, 3, H, W) in [0, 1]; ``depths`` (B, S, H, W) Z depth at pixel centres, 0 where there is only
+        sky; ``extrinsics`` (B, S, 3, 4), ``intrinsics`` (B, S, 3, 3); ``cam_points``, ``world_points`` (B, S, H, W, 3);
+        ``point_masks`` (B, S, H, W) bool; with tracks ``tracks`` (B, S, N, 2) pixels, starting at pixel centres of
+        frame 0, and ``track_visible`` (B, S, N) by exact ray casts.
+        """
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % (1 << 62))
+        terrain = bool(torch.rand((), generator=generator) < self.config.terrain)
+        layout, cameras = self._choose(generator, scenes, frames, height, width, terrain)
+        film = {name: value.to(self.device) for name, value in random_film(generator, scenes, frames).items()}
+        light, depths = self._render(generator, layout, cameras, height, width, terrain)
+        noise_generator = torch.Generator(self.device).manual_seed(int(torch.randint(1 << 62, (), generator=generator)))
+        noise = torch.randn(*depths.shape, 1, generator=noise_generator, device=self.device)
+        batch = {"images": develop(light, film, noise), "depths": depths}
+        batch |= label(depths, cameras)
+        if self.config.tracks:
+            batch |= self._tracks(generator, layout, batch, terrain)
+        return batch
+
+    def _choose(
+        self, generator: torch.Generator, scenes: int, frames: int, height: int, width: int, terrain: bool
+    ) -> tuple[Layout, Cameras]:
+        """Layouts and cameras whose frames overlap and stand clear, from more than are needed."""
+        drawn = scenes * max(self.config.candidates, 1)
+        pictures = 0 if self.pictures is None else len(self.pictures)
+        layout = random_layout(generator, drawn, outdoor=self.config.outdoor, terrain=terrain, pictures=pictures)
+        cameras = random_cameras(generator, layout, frames, height, width)
+        layout = {name: value.to(self.device) for name, value in layout.items()}
+        cameras = Cameras(cameras.extrinsics.to(self.device), cameras.intrinsics.to(self.device))
+        if drawn == scenes:
+            return layout, cameras
+        rows, columns = (torch.arange(n, device=self.device) + 0.5 for n in _PREVIEW)
+        grid = torch.stack(
+            torch.meshgrid(rows * (height / _PREVIEW[0]), columns * (width / _PREVIEW[1]), indexing="ij"), -1
+        ).flip(-1).reshape(1, -1, 2)  # fmt: skip
+        depth = self._depth(layout, cameras, grid, terrain)
+        score = preview_score(depth, cameras, grid[0], height, width, layout["reach"])
+        best = score.topk(scenes).indices.sort().values
+        return {name: value[best] for name, value in layout.items()}, Cameras(
+            cameras.extrinsics[best], cameras.intrinsics[best]
+        )
+
+    def _depth(self, layout: Layout, cameras: Cameras, pixels: Tensor, terrain: bool) -> Tensor:
+        """Depth (B, S, R) at `pixels` (1, R, 2), uncompiled: a few rays a frame."""
+        scenes, frames = cameras.extrinsics.shape[:2]
+        owner = torch.arange(scenes, device=self.device).repeat_interleave(frames)
+        flat = Cameras(cameras.extrinsics.flatten(0, 1), cameras.intrinsics.flatten(0, 1))
+        depth = []
+        for part in torch.arange(len(owner), device=self.device).split(4 * self.config.images_per_chunk):
+            origin, direction = camera_rays(Cameras(flat.extrinsics[part], flat.intrinsics[part]), pixels)
+            scene = {name: value[owner[part]] for name, value in layout.items()}
+            depth.append(trace_depth(scene, origin, direction, terrain))
+        return torch.cat(depth).unflatten(0, (scenes, frames))
+
+    def _render(
+        self, generator: torch.Generator, layout: Layout, cameras: Cameras, height: int, width: int, terrain: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Linear light (B, S, H, W, 3) and depth (B, S, H, W), some images at a time."""
+        scenes, frames = cameras.extrinsics.shape[:2]
+        owner = torch.arange(scenes, device=self.device).repeat_interleave(frames)
+        flat = Cameras(cameras.extrinsics.flatten(0, 1), cameras.intrinsics.flatten(0, 1))
+        samples = self.config.supersample
+        offsets = torch.randn(samples, len(owner), 3, generator=generator).to(self.device)
+        corners = pixel_corners(height, width, self.device)
+        light, depth = [], []
+        for part in torch.arange(len(owner), device=self.device).split(self.config.images_per_chunk):
+            scene = {name: value[owner[part]] for name, value in layout.items()}
+            view = Cameras(flat.extrinsics[part], flat.intrinsics[part])
+            origin, direction = camera_rays(view, corners + 0.5)
+            depth.append(self._trace_depth(scene, origin, direction, terrain))
+            pixel = 1.0 / view.intrinsics[:, 0, 0]
+            total = torch.zeros_like(direction)
+            for sample in range(samples):
+                shift = torch.tensor(_SUBPIXELS[sample] if samples > 1 else (0.5, 0.5), device=self.device)
+                _, direction = camera_rays(view, corners + shift)
+                offset = offsets[sample, part]
+                total += self._radiance(
+                    scene, origin, direction, pixel, offset, terrain, self.config.shadows, self.pictures
+                )
+            light.append(total / samples)
+        depths = torch.cat(depth).view(scenes, frames, height, width)
+        depths = torch.where(depths < NEVER, depths, 0.0)
+        return torch.cat(light).transpose(1, 2).reshape(scenes, frames, height, width, 3), depths
+
+    def _tracks(self, generator: torch.Generator, layout: Layout, batch: Batch, terrain: bool) -> Batch:
+        """Points of frame 0 in every frame; a point is seen where the ray to it meets nothing before it."""
+        mask = batch["point_masks"][:, 0].flatten(1)
+        chances = torch.rand(*mask.shape, generator=generator).to(self.device) * mask
+        chosen = chances.topk(self.config.tracks, dim=-1).indices
+        start = batch["world_points"][:, 0].flatten(1, 2)
+        points = start.gather(1, chosen[..., None].expand(-1, -1, 3))
+        extrinsics = batch["extrinsics"]
+        tracks, depth = project(points, extrinsics, batch["intrinsics"])
+        height, width = batch["depths"].shape[-2:]
+        size = torch.tensor([width, height], device=self.device)
+        visible = (depth > 0) & ((tracks > 0) & (tracks < size)).all(dim=-1)
+        for frame in range(extrinsics.shape[1]):
+            rotation, translation = extrinsics[:, frame, :, :3], extrinsics[:, frame, :, 3]
+            origin = -(rotation.transpose(-1, -2) @ translation[..., None])[..., 0]
+            limit = torch.full_like(depth[:, frame], 1.0 - 1e-3)
+            visible[:, frame] &= ~is_blocked(layout, origin, (points - origin[:, None]).transpose(1, 2), limit, terrain)
+        visible &= mask.gather(1, chosen)[:, None]
+        return {"tracks": tracks, "track_visible": visible}
+
+
+def _compiled(function: Callable[..., Tensor], wanted: bool) -> Callable[..., Tensor]:
+    """`function` fused by torch.compile; where that fails on this machine, a warning and the function as it is."""
+    if not wanted:
+        return function
+    fused = torch.compile(function, dynamic=False)
+    broken = False
+
+    def call(*arguments: Any) -> Tensor:
+        nonlocal broken
+        if not broken:
+            try:
+                return fused(*arguments)
+            except Exception as failure:
+                broken = True
+                warnings.warn(f"torch.compile failed, scenes are rendered uncompiled: {failure}", stacklevel=2)
+        return function(*arguments)
+
+    return call
+
+
+def pixel_corners(height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
+    """Top-left corners (1, H * W, 2) of the pixels as x, y, row by row."""
+    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x, y], dim=-1).reshape(1, -1, 2).float()
+
+
+def camera_rays(cameras: Cameras, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Centres (F, 3) and world directions (F, 3, R), z depth 1, of `pixels` (F or 1, R, 2)."""
+    rotation, translation = cameras.extrinsics[..., :3], cameras.extrinsics[..., 3]
+    origin = -(rotation.transpose(-1, -2) @ translation[..., None])[..., 0]
+    intrinsics = cameras.intrinsics[:, None]
+    x = (pixels[..., 0] - intrinsics[..., 0, 2]) / intrinsics[..., 0, 0]
+    y = (pixels[..., 1] - intrinsics[..., 1, 2]) / intrinsics[..., 1, 1]
+    right, down, forward = rotation[..., None].unbind(1)
+    return origin, x[:, None] * right + y[:, None] * down + forward
+
+
+def project(points: Tensor, extrinsics: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels (B, S, N, 2) and depths (B, S, N) of world `points` (B, N, 3) in every frame."""
+    local = points[:, None] @ extrinsics[..., :3].transpose(-1, -2) + extrinsics[..., None, :, 3]
+    depth = local[..., 2]
+    safe = torch.where(depth > 1e-6, depth, 1.0)
+    focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
+    middle = intrinsics[..., :2, 2]
+    return local[..., :2] / safe[..., None] * focal[..., None, :] + middle[..., None, :], depth
+
+
+def label(depths: Tensor, cameras: Cameras) -> Batch:
+    """Cameras, points and masks of `depths` (B, S, H, W), as the losses want them."""
+    scenes, frames, height, width = depths.shape
+    pixels = pixel_corners(height, width, depths.device) + 0.5
+    intrinsics = cameras.intrinsics[:, :, None]
+    x = (pixels[..., 0] - intrinsics[..., 0, 2]) / intrinsics[..., 0, 0]
+    y = (pixels[..., 1] - intrinsics[..., 1, 2]) / intrinsics[..., 1, 1]
+    rays = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    local = rays * depths.flatten(2)[..., None]
+    rotation, translation = cameras.extrinsics[..., :3], cameras.extrinsics[..., 3]
+    world = (local - translation[:, :, None]) @ rotation
+    shape = (scenes, frames, height, width, 3)
+    return {
+        "extrinsics": cameras.extrinsics,
+        "intrinsics": cameras.intrinsics,
+        "cam_points": local.view(shape),
+        "world_points": world.view(shape),
+        "point_masks": depths > 1e-8,
+    }
+
+
+def preview_score(depth: Tensor, cameras: Cameras, pixels: Tensor, height: int, width: int, reach: Tensor) -> Tensor:
+    """How usable candidate scenes are, (B,), from coarse `depth` (B, S, R) at `pixels` (R, 2): higher is better.
+
+    0.4 and more: every frame shares at least a fifth of its surface with another one and with the first, stands clear
+    of what it sees, and is not mostly sky.
+    """
+    valid = depth < NEVER
+    scenes, frames, rays = depth.shape
+    x = (pixels[:, 0] - cameras.intrinsics[..., 0, 2, None]) / cameras.intrinsics[..., 0, 0, None]
+    y = (pixels[:, 1] - cameras.intrinsics[..., 1, 2, None]) / cameras.intrinsics[..., 1, 1, None]
+    local = torch.stack([x, y, torch.ones_like(x)], -1) * torch.where(valid, depth, 0.0)[..., None]
+    world = (local - cameras.extrinsics[:, :, None, :, 3]) @ cameras.extrinsics[..., :3]
+    seen, far = project(world.flatten(1, 2), cameras.extrinsics, cameras.intrinsics)
+    columns = (seen[..., 0] / width * _PREVIEW[1]).floor()
+    rows = (seen[..., 1] / height * _PREVIEW[0]).floor()
+    inside = (far > 0) & (columns >= 0) & (columns < _PREVIEW[1]) & (rows >= 0) & (rows < _PREVIEW[0])
+    cell = (rows.clamp(0, _PREVIEW[0] - 1) * _PREVIEW[1] + columns.clamp(0, _PREVIEW[1] - 1)).long()
+    there = depth.gather(2, cell)
+    agrees = inside & ((there - far).abs() < 0.2 * far)
+    shared = agrees.view(scenes, frames, frames, rays) & valid[:, None]
+    # overlap[b, i, j]: the share of frame j's surface that frame i sees.
+    overlap = shared.float().sum(-1) / valid.float().sum(-1).clamp(min=1)[:, None]
+    others = overlap.masked_fill(torch.eye(frames, dtype=torch.bool, device=depth.device), 0.0)
+    linked = others.amax(dim=1).amin(dim=-1) if frames > 1 else torch.ones_like(reach)
+    with_first = others[:, 0, 1:].amin(dim=-1) if frames > 1 else torch.ones_like(reach)
+    ordered = torch.where(valid, depth, NEVER).sort(dim=-1).values
+    clear = (ordered[..., rays // 20] / reach[:, None]).amin(dim=-1)
+    filled = valid.float().mean(dim=-1).amin(dim=-1)
+    usable = (clear / 0.15).clamp(max=1.0) * (filled / 0.4).clamp(max=1.0)
+    return usable * (torch.minimum(linked, torch.full_like(linked, 0.5)) + torch.minimum(with_first, linked * 0 + 0.4))

@@ -1,0 +1,99 @@
+"""What a run starts from: its data and its network, as the config names them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+from ..exchange.messages import JobError
+from ..model import VGGT, VGGTConfig
+from .config import CONFIGS, TrainingConfig
+from .folders import SUFFIXES, FolderScenes
+from .keeping import Position, read_export
+from .scenes import SceneGenerator
+
+HELD_OUT = 1_000_000_007
+"""Added to the seed for scenes that training never sees."""
+PICTURE_SIDE = 128
+
+
+def make_source(
+    config: TrainingConfig, device: torch.device, *, held_out: bool = False
+) -> SceneGenerator | FolderScenes:
+    """The training data, or with `held_out` generated scenes that no training of this seed draws."""
+    seed = config.run.seed
+    if config.data.folders and not held_out:
+        return FolderScenes([Path(folder) for folder in config.data.folders], device, seed)
+    pictures = load_pictures(Path(config.data.pictures)) if config.data.pictures else None
+    return SceneGenerator(config.scenes, device, seed + HELD_OUT * held_out, pictures)
+
+
+def load_pictures(folder: Path, limit: int = 256) -> Tensor:
+    """Square crops (K, T, T, 3) of a folder's pictures, linear, for surfaces. Raises `JobError` without any."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)[:limit]
+    if not paths:
+        raise JobError("not_found", f"data.pictures: no pictures in '{folder}'.")
+    crops = []
+    for path in paths:
+        with Image.open(path) as opened:
+            crop = ImageOps.fit(ImageOps.exif_transpose(opened).convert("RGB"), (PICTURE_SIDE, PICTURE_SIDE))
+        crops.append(torch.from_numpy(np.asarray(crop).copy()).float() / 255)
+    return torch.stack(crops) ** 2.2
+
+
+def start_model(config: TrainingConfig) -> tuple[VGGT, dict[str, Tensor] | None, Position]:
+    """The network with its starting weights, their moving average if there is one, and the position they were at."""
+    section = config.model
+    if section.checkpoint:
+        path = Path(section.checkpoint)
+        if not path.is_file():
+            raise JobError("not_found", f"model.checkpoint: there is no file '{path}'.")
+        weights, average, sizes, position = read_export(path)
+        model = VGGT(_matching(sizes, weights))
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as failure:
+            raise JobError("broken", f"'{path.name}' does not fit its own architecture.", str(failure)) from None
+        return model, average, position
+    model = VGGT(load_architecture(section.architecture))
+    _prepare_to_learn(model, section.layer_scale)
+    return model, None, Position()
+
+
+def _prepare_to_learn(model: VGGT, layer_scale: float) -> None:
+    """A start near the mean camera: a field of view below zero is cut off, and would never learn to come back."""
+    for blocks in (model.aggregator.frame_blocks, model.aggregator.global_blocks):
+        for name, parameter in blocks.named_parameters():
+            if name.endswith("gamma"):
+                nn.init.constant_(parameter, layer_scale)
+    if model.camera_head is not None:
+        last, iterations = model.camera_head.pose_branch.fc2, model.camera_head.iterations
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            last.bias.copy_(torch.tensor([0, 0, 0, 0, 0, 0, 1.0, 0.8, 1.0]) / iterations)
+
+
+def _matching(config: VGGTConfig, weights: dict[str, Tensor]) -> VGGTConfig:
+    """The architecture without the heads that the file does not have."""
+    from dataclasses import replace
+
+    there = {name.split(".")[0].removesuffix("_head") for name in weights}
+    off = {head: None for head in ("camera", "depth", "point", "track") if head not in there}
+    return replace(config, **off)  # type: ignore[arg-type]
+
+
+def load_architecture(name: str) -> VGGTConfig:
+    """A network's sizes by name or from a JSON file. Raises `JobError` with the names there are."""
+    path = Path(name) if name.endswith(".json") else CONFIGS / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.json")))
+        raise JobError("not_found", f"model.architecture: '{name}' is neither a file nor one of {known}.")
+    try:
+        return VGGTConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as failure:
+        raise JobError("broken", f"'{path}' does not describe a network: {failure}.") from None

@@ -1,0 +1,109 @@
+"""How good a network is on scenes that it was not trained on, beside the two guesses that need no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..evaluation.trajectory import relative_error, rotation_angles
+from ..model import VGGT, decode_pose, encode_pose
+from .folders import batch_of, load_shot
+from .losses import normalize_scene
+from .scenes.generator import Batch
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network (or a guess) says of a batch: pose vectors (B, S, 9) and depth (B, S, H, W), normalised."""
+
+    pose: Tensor
+    depth: Tensor
+
+
+def answer(model: VGGT, batch: Batch, precision: torch.dtype) -> Answer:
+    """One pass of `model` over the batch's pictures, scene by scene."""
+    poses, depths = [], []
+    device = batch["images"].device
+    with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
+        for images in batch["images"]:
+            results = model(images[None], heads=("camera", "depth"))
+            poses.append(torch.as_tensor(results["pose_enc"]).float())
+            depths.append(torch.as_tensor(results["depth"]).float()[..., 0])
+    return Answer(torch.cat(poses), torch.cat(depths))
+
+
+def mean_guess(batch: Batch) -> Answer:
+    """Every scene's cameras at the mean pose of their place in the order, every depth the mean depth."""
+    truth = normalize_scene(batch)
+    height, width = batch["images"].shape[-2:]
+    pose = encode_pose(truth["extrinsics"], truth["intrinsics"], (height, width)).mean(0, keepdim=True)
+    mask = truth["point_masks"]
+    mean = (truth["depths"] * mask).sum() / mask.sum().clamp(min=1)
+    return Answer(pose.expand(len(mask), -1, -1), mean.expand_as(truth["depths"]))
+
+
+def measure(given: Answer, batch: Batch) -> Numbers:
+    """``auc30``, ``auc3`` and ``rra15``, ``rta15`` over pairs of frames, ``rotation_degrees`` (median, to frame 0),
+    ``fov_percent`` (median), ``depth_absrel`` (median-scaled a scene) and ``depth_125``: means over the scenes."""
+    truth = normalize_scene(batch)
+    height, width = batch["images"].shape[-2:]
+    solved, lens = (value.double().cpu().numpy() for value in decode_pose(given.pose, (height, width)))
+    known, known_lens = truth["extrinsics"].double().cpu().numpy(), truth["intrinsics"].cpu().numpy()
+    rows = []
+    for index in range(len(solved)):
+        row = _depth_errors(given.depth[index], truth["depths"][index], truth["point_masks"][index])
+        row["fov_percent"] = float(100 * np.median(np.abs(lens[index, :, 0, 0] / known_lens[index, :, 0, 0] - 1)))
+        if len(known[index]) > 1:
+            relative = relative_error(solved[index], known[index], has_path=True)
+            assert relative is not None
+            assert relative.rta is not None
+            row |= {"auc30": relative.auc[30], "auc3": relative.auc[3]}
+            row |= {"rra15": relative.rra[15], "rta15": relative.rta[15]}
+            turns = rotation_angles(solved[index, 1:, :, :3], known[index, 1:, :, :3])
+            row["rotation_degrees"] = float(np.median(turns))
+        rows.append(row)
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _depth_errors(given: Tensor, known: Tensor, mask: Tensor) -> Numbers:
+    if not bool(mask.any()):
+        return {"depth_absrel": 0.0, "depth_125": 1.0}
+    solved, truth = given[mask].double(), known[mask].double()
+    solved = solved * (truth.median() / solved.median().clamp(min=1e-9))
+    ratio = torch.maximum(solved / truth, truth / solved.clamp(min=1e-9))
+    return {
+        "depth_absrel": float(((solved - truth).abs() / truth).mean()),
+        "depth_125": float((ratio < 1.25).double().mean()),
+    }
+
+
+def folder_batch(folder: Path, frames: int, width: int) -> Batch:
+    """`frames` evenly spaced frames of a shot as one scene, at its own aspect, `width` wide, taller ones cropped."""
+    shot = load_shot(folder)
+    count = min(frames, len(shot))
+    chosen = [shot[round(position)] for position in np.linspace(0, len(shot) - 1, count)]
+    rows = round(width * chosen[0].height / chosen[0].width / 14) * 14
+    return batch_of([chosen], min(max(rows, 14), width), width)
+
+
+def picture(given: Answer, batch: Batch, scenes: int = 4) -> np.ndarray:
+    """Rows of pictures, true and given depth (near is bright), (H', W', 3) uint8, for looking at."""
+    truth = normalize_scene(batch)
+    rows = []
+    for index in range(min(scenes, len(truth["depths"]))):
+        known, mask = truth["depths"][index], truth["point_masks"][index]
+        solved = given.depth[index]
+        near = torch.quantile(known[mask][:100_000], 0.03) if bool(mask.any()) else known.new_tensor(1.0)
+        scale = known[mask].median() / solved[mask].median().clamp(min=1e-9) if bool(mask.any()) else 1.0
+        true_shade = torch.where(mask, near / known.clamp(min=1e-6), 0.0)
+        shade = torch.stack([true_shade, near / (solved * scale).clamp(min=1e-6)]).clamp(0, 1)
+        strips = [batch["images"][index].permute(2, 0, 3, 1).flatten(1, 2)]
+        strips += [depth.permute(1, 0, 2).flatten(1)[..., None].expand(-1, -1, 3) for depth in shade]
+        rows += [(strip * 255).byte().cpu() for strip in strips]
+    return torch.cat(rows).numpy()
