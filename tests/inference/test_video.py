@@ -68,6 +68,7 @@ KINDS = {
     "mpeg2.mpg": ("mpeg2video", "yuv420p", {"g": "9", "bf": "2", "qscale": "3"}),
     "mpeg2.mkv": ("mpeg2video", "yuv420p", {"g": "9", "bf": "2", "qscale": "3"}),
     "mpeg2.mov": ("mpeg2video", "yuv420p", {"g": "9", "bf": "2", "qscale": "3"}),
+    "refresh.mp4": ("libx264", "yuv420p", {"x264-params": "intra-refresh=1:keyint=20:bframes=0"}),
     "hevc.mp4": ("libx265", "yuv420p", {"x265-params": "keyint=10:bframes=3:open-gop=1:log-level=none"}),
     "mpeg4.avi": ("mpeg4", "yuv420p", {"g": "12", "bf": "2"}),
     "vp9.webm": ("libvpx-vp9", "yuv420p", {"auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "realtime"}),
