@@ -208,8 +208,8 @@ def test_autocast_reaches_the_blocks_and_not_the_heads(close):
     model = small().train()
     images = torch.rand(1, 2, 3, 42, 56)
     seen = {}
-    model.aggregator.frame_blocks[0].mlp.fc1.register_forward_hook(lambda *a: seen.update(block=a[-1].dtype))
-    model.camera_head.trunk[0].mlp.fc1.register_forward_hook(lambda *a: seen.update(camera=a[-1].dtype))
+    model.aggregator.frame_blocks[0].mlp.register_forward_hook(lambda *a: seen.update(block=a[-1].dtype))
+    model.camera_head.trunk[0].mlp.register_forward_hook(lambda *a: seen.update(camera=a[-1].dtype))
     model.depth_head.scratch.output_conv1.register_forward_hook(lambda *a: seen.update(depth=a[-1].dtype))
     with torch.autocast("cpu", torch.bfloat16):
         results = model(images, heads=["camera", "depth"])

@@ -14,6 +14,7 @@ from vggt_blender.model.camera_head import activate_pose  # noqa: E402
 from vggt_blender.model.config import EncoderConfig  # noqa: E402
 from vggt_blender.model.correlation import correlate, pyramid  # noqa: E402
 from vggt_blender.model.dpt_head import Fusion, ResidualUnit, embed_position, signed_expm1  # noqa: E402
+from vggt_blender.model.linear import Linear  # noqa: E402
 from vggt_blender.model.patch_encoder import PatchEncoder  # noqa: E402
 from vggt_blender.model.pose import (  # noqa: E402
     invert_rigid,
@@ -185,3 +186,19 @@ class TestConfig:
     def test_sizes_that_cannot_work_are_refused(self, description, says):
         with pytest.raises(ValueError, match=says):
             VGGTConfig.from_dict(description)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_linear_layers_are_the_same_with_and_without_gradients(close, dtype):
+    """Without gradients another library makes the products, GELU included."""
+    layer = Linear(24, 40).to(dtype)
+    x = torch.randn(2, 7, 24)
+    slack = 1e-5 if dtype == torch.float32 else 0.02
+    with torch.no_grad():
+        silent = layer(x), layer.gelu(x), layer.rows(x[:, :1], 8, 16)
+    heard = layer(x), layer.gelu(x), layer.rows(x[:, :1], 8, 16)
+    for ours, theirs in zip(silent, heard, strict=True):
+        assert ours.dtype == dtype
+        close(ours, theirs.detach(), slack)
+    exact = F.gelu(F.linear(x, layer.weight.float(), layer.bias.float()))
+    close(silent[1], exact.detach(), slack)

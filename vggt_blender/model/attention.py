@@ -7,22 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .linear import Linear
+
 Rotation = tuple[Tensor, ...]
 KeysValues = tuple[Tensor, Tensor]
 
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
 ROWS = 512  # queries at a time where blocks are made by hand: their scores stay in the cache
-
-
-class Linear(nn.Linear):
-    """A linear layer that computes in the type its weight is stored in: bfloat16 weights make a bfloat16 layer."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
-
-    def rows(self, x: Tensor, first: int, last: int) -> Tensor:
-        """Only the outputs `first` to `last`."""
-        return F.linear(x.to(self.weight.dtype), self.weight[first:last], self.bias[first:last])
 
 
 class Attention(nn.Module):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from .attention import Attention, KeysValues, Linear, Rotation
+from .attention import Attention, KeysValues, Rotation
+from .linear import Linear
 
 
 class Mlp(nn.Module):
@@ -18,7 +18,7 @@ class Mlp(nn.Module):
         self.fc2 = Linear(hidden, out or width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.fc1.gelu(x))
 
 
 class LayerScale(nn.Module):

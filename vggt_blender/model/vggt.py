@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from .aggregator import Aggregator
-from .attention import Linear
 from .camera_head import CameraHead
 from .chunks import Chunks, place
 from .config import LEVELS, VGGTConfig
 from .dpt_head import DPT, DenseHead, signed_expm1
+from .linear import Linear
 from .patch_encoder import PatchEncoder
 from .track_head import TrackHead, Tracks
 
