@@ -37,18 +37,21 @@ def list_result(scene: bpy.types.Scene, reconstruction: Reconstruction) -> None:
     entry.engine = str(reconstruction.engine.get("name", ""))
     entry.total = len(reconstruction.frames)
     entry.registered = sum(frame.registered for frame in reconstruction.frames)
-    entry.residual = _median_residual(reconstruction)
+    entry.residual = _residual(reconstruction)
     entry.date = datetime.fromtimestamp((folder / DOCUMENT).stat().st_mtime).strftime("%Y-%m-%d %H:%M")
     scene.vggt.active_result = positions[0] if positions else len(results) - 1
 
 
-def _median_residual(reconstruction: Reconstruction) -> float:
-    """Median residual of the sparse points in pixels, or -1 where the engine gave none."""
+def _residual(reconstruction: Reconstruction) -> float:
+    """What the engine reports as its residual in pixels, else the mean of its points' errors; -1 where unknown."""
+    reported = reconstruction.engine.get("residual_px")
+    if isinstance(reported, int | float) and np.isfinite(reported):
+        return float(reported)
     points = reconstruction.points
-    if points is None:
+    known = None if points is None else np.isfinite(points.error) & (points.observations > 0)
+    if points is None or known is None or not known.any():
         return -1.0
-    known = points.error[np.isfinite(points.error)]
-    return float(np.median(known)) if len(known) else -1.0
+    return float(np.average(points.error[known], weights=points.observations[known]))
 
 
 def _travels_with_blend(folder: Path) -> bool:

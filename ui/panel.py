@@ -82,7 +82,7 @@ class VGGT_PT_results(_Tab, bpy.types.Panel):
         column = layout.column(align=True)
         column.label(text=f"{result.registered} of {result.total} frames placed", translate=False)
         if result.residual >= 0:
-            column.label(text=f"Residual {result.residual:.2f} px (median)", translate=False)
+            column.label(text=f"Residual {result.residual:.2f} px", translate=False)
         column.label(text=f"{result.engine.upper()}, {result.date}", translate=False)
         row = layout.row(align=True)
         again = row.operator("vggt.import_reconstruction", text="Import Again", icon="IMPORT")

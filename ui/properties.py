@@ -55,7 +55,8 @@ class VGGT_PG_result(bpy.types.PropertyGroup):
     total: IntProperty(name="Frames", description="Frames that were given", min=0)
     residual: FloatProperty(
         name="Residual",
-        description="Median distance in pixels between the tracked points and their solved positions; below 0: unknown",
+        description="Distance in pixels between the tracked points and their solved positions, by the solver itself; "
+        "below 0: unknown",
         default=-1.0,
     )
     date: StringProperty(name="Date", description="When it was solved")
