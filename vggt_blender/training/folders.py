@@ -100,8 +100,11 @@ def _reconstruction_frames(folder: Path) -> list[KnownFrame]:
 def fitted(frame: KnownFrame, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     """Picture (3, H, W), depth (H, W) with 0 for unknown, and intrinsics (3, 3), resized to cover and cropped."""
     scale = max(width / frame.width, height / frame.height)
-    columns, rows = max(width, round(frame.width * scale)), max(height, round(frame.height * scale))
-    left, top = (columns - width) // 2, (rows - height) // 2
+    # Whole pixels on both sides: the network takes the principal point for the middle.
+    left, top = (
+        max(0, round((side * scale - kept) / 2)) for side, kept in ((frame.width, width), (frame.height, height))
+    )
+    columns, rows = width + 2 * left, height + 2 * top
     with Image.open(frame.picture) as opened:
         picture = ImageOps.exif_transpose(opened).convert("RGB").resize((columns, rows), Image.Resampling.BICUBIC)
     pixels = np.asarray(picture.crop((left, top, left + width, top + height)))
