@@ -273,6 +273,8 @@ def _blend(options: Arguments) -> int:
         print(f"Warning: {warning}", file=sys.stderr)
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(output))
+        bpy.ops.file.make_paths_relative()  # to the saved file, so that both can move together
+        bpy.ops.wm.save_mainfile()
     except RuntimeError as failure:
         raise JobError("output", f"Cannot write '{output}': {str(failure).strip()}.") from None
     print(output)
