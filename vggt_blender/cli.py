@@ -269,6 +269,7 @@ def _blend(options: Arguments) -> int:
     if not output.parent.is_dir():
         raise JobError("output", f"There is no folder '{output.parent}': make it first.")
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    bpy.context.preferences.filepaths.save_version = 0  # saved twice below: no backup of the first time
     for warning in build_scene(reconstruction).warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     try:
