@@ -249,3 +249,15 @@ class TestRefusals:
         model = small()
         with pytest.raises(ValueError, match="at least 8 pixels"):
             model.track_head.tracker(torch.rand(1, 2, 3, 3, 16), torch.zeros(1, 1, 2))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("chunks", [Chunks(1, 1), Chunks(9, 9)], ids=str)
+def test_inputs_may_stay_on_another_device_than_the_model(chunks):
+    """The meta device stands for an accelerator: mixing it with tensors on the CPU fails in the same way."""
+    with torch.device("meta"):
+        model = VGGT(small().config).eval().to_precision(torch.bfloat16)
+    results = model(torch.rand(3, 3, 42, 56), torch.rand(5, 2), chunks=chunks)
+    assert {value.device.type for value in results.values() if isinstance(value, torch.Tensor)} == {"meta"}
+    assert results["track"].shape == (1, 3, 5, 2)
+    assert results["world_points"].shape == (1, 3, 42, 56, 3)

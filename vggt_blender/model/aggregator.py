@@ -97,7 +97,7 @@ class Aggregator(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Patch tokens (B, S, h * w, C) of images (B, S, 3, H, W) in 0..1."""
-        mean, deviation = (images.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
+        mean, deviation = (torch.tensor(values).to(images).view(3, 1, 1) for values in (MEAN, DEVIATION))
         patches = self.patch_embed(((images - mean) / deviation).flatten(0, 1))
         return patches.unflatten(0, images.shape[:2])
 

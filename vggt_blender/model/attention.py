@@ -81,8 +81,9 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 def _slow_fused_kernel(queries: Tensor) -> bool:
     # Without AMX, PyTorch's fused CPU kernel is no faster in half precision than in float32; plain products are.
-    half = queries.device.type == "cpu" and queries.dtype == torch.bfloat16
-    return half and not torch.is_grad_enabled() and not torch.cpu._is_amx_tile_supported()
+    if queries.device.type != "cpu" or queries.dtype != torch.bfloat16 or torch.is_grad_enabled():
+        return False
+    return not getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
 
 
 def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

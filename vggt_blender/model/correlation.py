@@ -21,7 +21,7 @@ def pyramid(maps: Tensor, levels: int) -> list[Tensor]:
 def sample(maps: Tensor, points: Tensor) -> Tensor:
     """Features (F, N, c) of maps (F, h, w, c) at points (F, N, 2), x and y in pixel indices, clamped at the border."""
     height, width = maps.shape[1:3]
-    extent = points.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    extent = torch.tensor([max(width - 1, 1), max(height - 1, 1)]).to(points)
     grid = (2 * points / extent - 1)[:, :, None]
     taken = F.grid_sample(maps.permute(0, 3, 1, 2), grid, padding_mode="border", align_corners=True)
     return taken.squeeze(-1).transpose(1, 2)

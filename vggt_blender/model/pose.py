@@ -86,7 +86,7 @@ def invert_rigid(transform: Tensor) -> Tensor:
     """Inverse (..., 4, 4) of rigid transforms (..., 3, 4) or (..., 4, 4)."""
     turned = transform[..., :3, :3].transpose(-1, -2)
     top = torch.cat([turned, -turned @ transform[..., :3, 3:]], dim=-1)
-    bottom = top.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*top.shape[:-2], 1, 4)
+    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0]).to(top).expand(*top.shape[:-2], 1, 4)
     return torch.cat([top, bottom], dim=-2)
 
 
