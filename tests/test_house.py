@@ -30,7 +30,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "model": ({"torch"}, set()),
     "inference": (NUMPY | PICTURES | WEIGHTS, {"exchange", "geometry", "model"}),
     "engines": (NUMPY | PICTURES | WEIGHTS, {"exchange", "geometry", "model", "inference", "refinement"}),
-    "refinement": (NUMPY | PICTURES | WEIGHTS, {"exchange", "geometry", "model", "inference"}),
+    "refinement": (NUMPY | PICTURES | WEIGHTS, {"exchange", "geometry", "model", "inference", "engines"}),
     "evaluation": (NUMPY | PICTURES, {"exchange", "geometry"}),
     "delivery": (NUMPY | PICTURES, {"exchange", "geometry", "inference"}),
     "training": (

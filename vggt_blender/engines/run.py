@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..exchange.job import Job
-from ..exchange.messages import JobError, Reporter
+from ..exchange.messages import Cancelled, JobError, Reporter
 from ..exchange.writer import DISK_FULL, ReconstructionWriter
 from ..inference.frames import FrameSource, open_source
 
@@ -29,15 +29,32 @@ def run_job(job: Job, report: Reporter) -> Path:
     """Reconstruct `job` and return its finished folder.
 
     Raises `JobError` (`Cancelled` included); nothing of a run that did not finish stays behind, and an earlier result
-    in the same folder is kept.
+    in the same folder is kept. A run that ends while it is being refined leaves the engine's own result.
     """
-    with _one_clear_line(job), ReconstructionWriter(job.output, overwrite=job.overwrite) as writer:
-        name = choose_engine(job)
-        engine = _load(name)
-        source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
-        _check_enough(source, name)
-        _warn_of_unused(job, name, engine, report)
-        return engine.reconstruct(source, writer, job, report)
+    with _one_clear_line(job):
+        with ReconstructionWriter(job.output, overwrite=job.overwrite) as writer:
+            name = choose_engine(job)
+            engine = _load(name)
+            source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
+            _check_enough(source, name)
+            _warn_of_unused(job, name, engine, report)
+            folder: Path = engine.reconstruct(source, writer, job, report)
+        if job.refine:
+            _refine(folder, source, report)
+        return folder
+
+
+def _refine(folder: Path, source: FrameSource, report: Reporter) -> None:
+    """Refine the finished result. It is there already, so nothing but `Cancelled` fails the job any more."""
+    try:
+        from ..refinement import refine
+
+        refine(folder, source, report)
+    except Cancelled:
+        raise
+    except Exception as failure:
+        reason = str(failure).strip().partition("\n")[0]
+        report.warning(f"Refinement failed and left the result as it was ({type(failure).__name__}: {reason}).")
 
 
 def choose_engine(job: Job) -> str:
@@ -89,8 +106,6 @@ def _check_enough(source: FrameSource, name: str) -> None:
 def _warn_of_unused(job: Job, name: str, engine: Any, report: Reporter) -> None:
     if job.mask is not None and not getattr(engine, "USES_MASKS", False):
         report.warning(f"The engine '{name}' does not use masks: --mask has no effect.")
-    if job.refine and not getattr(engine, "REFINES", False):
-        report.warning(f"The engine '{name}' has no further refinement: --refine has no effect.")
     if name != "colmap":
         return
     for option, given in (

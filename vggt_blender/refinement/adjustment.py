@@ -46,16 +46,20 @@ class Adjusted:
 
 def adjust(table: Observations, views: Views, freedom: Freedom, thresholds: tuple[float, ...]) -> Adjusted:
     """Triangulate and adjust in turns, with ever stricter limits (working pixels) on what counts as an outlier."""
-    used, structure = table, None
-    held = views.placed
-    for limit in thresholds:
-        used, structure, held = good_observations(table, views, limit)
+    used, structure, held = good_observations(table, views, thresholds[0])
+    for limit in (*thresholds[1:], None):
         if held.sum() < 2 or used.tracks < LEAST_OBSERVATIONS:
             break
-        views, points = _bundle(used, structure, views, held, freedom, max(0.25 * limit, 0.5))
+        views, points = _bundle(used, structure, views, held, freedom, _loss_scale(structure))
         structure = replace(structure, points=points)
-    assert structure is not None
+        if limit is not None:
+            used, structure, held = good_observations(table, views, limit)
     return Adjusted(views, used, structure, held)
+
+
+def _loss_scale(structure: Structure) -> float:
+    """Working pixels from which an error counts less: twice the usual one."""
+    return max(2 * float(np.median(structure.error)), 0.1)
 
 
 def good_observations(

@@ -15,6 +15,9 @@ Array = NDArray[np.float64]
 MOST_PARTNERS = 12
 """So many frames at most are compared with one because their views overlap; neighbours in time come on top."""
 
+NEIGHBOURS = 4
+"""Frames of a shot are compared with so many next ones, and then at doubling distances."""
+
 MARGIN = 0.15
 """Views are widened by this part of the picture before overlap is judged: the poses are not trusted yet."""
 
@@ -24,11 +27,12 @@ _GRID = 12
 
 
 def overlapping_pairs(reconstruction: Reconstruction, views: Views) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, worth comparing: all of a short shot; else neighbours in time and overlapping views."""
+    """Pairs (i, j), i < j, worth comparing: all of a few stills; else neighbours in time and overlapping views."""
     count = len(views)
+    ordered = reconstruction.source.kind != "images"
     if count <= EXHAUSTIVE_UP_TO:
-        return exhaustive_pairs(count)
-    pairs = set(sequential_pairs(count) if reconstruction.source.kind != "images" else [])
+        return sequential_pairs(count, NEIGHBOURS) if ordered else exhaustive_pairs(count)
+    pairs = set(sequential_pairs(count, NEIGHBOURS) if ordered else [])
     overlap = _overlaps(_sample_points(reconstruction, views), views)
     overlap = np.minimum(overlap, overlap.T)
     for first in range(count):

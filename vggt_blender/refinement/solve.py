@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..exchange.messages import Reporter
 from ..geometry.cameras import camera_center
-from .acceptance import Agreement, agreement
+from .acceptance import Agreement, agreement, is_surely_better
 from .adjustment import Adjusted, Freedom, adjust
 from .correspondences import Correspondences
 from .report import Refusal
@@ -24,17 +24,17 @@ Array = NDArray[np.float64]
 FEWEST_TRACKS = 60
 FEWEST_HELD_OUT = 15
 
-COARSE, FINE = (64.0, 16.0, 8.0), (4.0, 2.0)
+COARSE, FINE = (64.0, 16.0, 8.0), (4.0, 2.0, 1.0)
 """Working pixels that count as an outlier, from round to round."""
 
-COARSE_TRACKS, FINE_TRACKS = 120, 500
+COARSE_TRACKS, FINE_TRACKS = 120, 1200
 """The longest tracks of each frame that an adjustment takes."""
 
 PAN_MEDIAN, PAN_MOST = 1.0, 3.0
 """Working pixels that half, and nine tenths, of all observations must stay within for a camera that only turns."""
 
-BETTER = 0.99
-"""A freer model must bring the held-out error below this part of the simpler one's."""
+LEAST_IN_TURN = 4
+"""Observations that place a frame of a camera that only turns."""
 
 FLAT = 1.5
 """A scene is a plane where moving every point onto it shifts no more than a tenth of the pixels by more than this."""
@@ -67,10 +67,10 @@ def refine_views(found: Correspondences, views: Views, report: Reporter, *, fix_
     pan = _pan(few, held_out, views, before, fix_lens)
     bundle = None
     for step, candidate in enumerate(_bundles(train, few, held_out, views, found, before, fix_lens)):
-        report.progress("adjusting", step, len(Freedom))
-        if bundle is None or candidate.after.score < BETTER * bundle.after.score:
+        report.progress("adjusting", step, 2)
+        if bundle is None or is_surely_better(candidate.after, bundle.after):
             bundle = candidate
-    report.progress("adjusting", len(Freedom), len(Freedom))
+    report.progress("adjusting", 2, 2)
     if pan is not None and (bundle is None or bundle.after.score > 0.9 * pan.after.score):
         return pan
     if bundle is None or bundle.adjusted is None:
@@ -106,9 +106,13 @@ def _pan(few: Observations, held_out: Observations, views: Views, before: Agreem
     turned, error = turn_only(placed, views, free_focal=not fix_lens)
     if np.median(error) > PAN_MEDIAN or np.percentile(error, 90) > PAN_MOST:
         return None
-    held = views.placed & (np.bincount(placed.frame, minlength=len(views)) >= 4)
-    freedom = Freedom.POSES if fix_lens else Freedom.FOCAL
-    return Refined(turned, held, before, agreement(held_out, turned), None, freedom, placed.tracks, held_out.tracks)
+    after, freedom = agreement(held_out, turned), Freedom.FOCAL
+    stiff = turn_only(placed, views, free_focal=False)[0]
+    stiff_after = agreement(held_out, stiff)
+    if fix_lens or not is_surely_better(after, stiff_after):  # small turns say nothing of the lens
+        turned, after, freedom = stiff, stiff_after, Freedom.POSES
+    held = views.placed & (np.bincount(placed.frame, minlength=len(views)) >= LEAST_IN_TURN)
+    return Refined(turned, held, before, after, None, freedom, placed.tracks, held_out.tracks)
 
 
 def _bundles(
@@ -123,10 +127,8 @@ def _bundles(
     """Solutions by bundle adjustment from the stiffest lens to the freest."""
     many = longest(train, FINE_TRACKS, len(views))
     start = _start(few, held_out, views, found, Freedom.POSES if fix_lens else Freedom.FOCAL)
-    for freedom in Freedom if not fix_lens else (Freedom.POSES,):
-        begin = start if freedom > Freedom.POSES else replace(start, lenses=views.lenses)
-        thresholds = FINE if freedom > Freedom.POSES else (8.0, *FINE)
-        adjusted = adjust(many, begin, freedom, thresholds)
+    for freedom in (Freedom.POSES,) if fix_lens else (Freedom.FOCAL, Freedom.DISTORTION):
+        adjusted = adjust(many, start, freedom, FINE)
         if adjusted.held.sum() < 2 or adjusted.used.tracks < FEWEST_TRACKS:
             continue
         after = agreement(held_out, adjusted.views)

@@ -1,0 +1,180 @@
+"""A painted world that refinement can look at: textured cards before a wall, drawn exactly by homographies."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from vggt_blender.evaluation import Truth, TruthFrame
+from vggt_blender.exchange.reconstruction import Frame, Pose, Tracks
+from vggt_blender.exchange.writer import ReconstructionWriter
+from vggt_blender.geometry.cameras import Lens, camera_center
+from vggt_blender.inference.frames import open_source
+from vggt_blender.refinement.rotations import rotation_matrix
+
+WIDTH, HEIGHT, FRAMES = 400, 300, 8
+LENS = Lens(380.0, 380.0, WIDTH / 2, HEIGHT / 2)
+TEXELS = 512
+DEPTH_SCALE = 1.04  # the engine's depth maps are too deep by this
+
+
+class Recorder:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        assert 0 <= done <= total, stage
+
+    def status(self, message: str) -> None:
+        self.said.append(message)
+
+    def warning(self, message: str) -> None:
+        self.said.append(message)
+
+
+def texture(seed: int) -> np.ndarray:
+    """(TEXELS, TEXELS, 3) uint8 with detail at every scale."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros((TEXELS, TEXELS, 3))
+    for size in (8, 16, 32, 64, 128):
+        noise = rng.normal(size=(size, size, 3)).astype(np.float32)
+        total += cv2.resize(noise, (TEXELS, TEXELS), interpolation=cv2.INTER_CUBIC)
+    return np.clip(128 + 45 * total, 0, 255).astype(np.uint8)
+
+
+def card(center: tuple[float, float, float], size: float, yaw: float) -> np.ndarray:
+    """(3, 3): world point = card @ (u, v, 1) for u, v in 0..1, turned about the vertical axis by `yaw` degrees."""
+    across = size * np.array([np.cos(np.radians(yaw)), 0, np.sin(np.radians(yaw))])
+    down = np.array([0, size, 0])
+    return np.column_stack([across, down, np.asarray(center) - across / 2 - down / 2])
+
+
+CARDS = {
+    "cards": [
+        card((0, 0, 9), 16, 0),
+        card((-2.4, 0.5, 6.5), 2.6, 35),
+        card((2.2, -0.6, 5.5), 2.4, -30),
+        card((0.3, 1.0, 4.6), 1.6, 15),
+        card((-1.0, -1.2, 4.2), 1.2, -20),
+    ],
+    "wall": [card((0, 0, 6), 14, 12)],
+}
+
+
+def paths(kind: str) -> np.ndarray:
+    """Poses (FRAMES, 3, 4): an ``arc``, or a ``pan`` from one place."""
+    poses = []
+    for t in np.linspace(-1, 1, FRAMES):
+        center = np.array([1.1 * t, 0.15 * np.sin(3 * t), 0.4 * t * t]) if kind == "arc" else np.zeros(3)
+        turn = np.radians([1.5 * t, -7 * t, t * t] if kind == "arc" else [4 * np.sin(2 * t), 14 * t, 1.0])
+        rotation = rotation_matrix(turn)
+        poses.append(np.column_stack([rotation, -rotation @ center]))
+    return np.stack(poses)
+
+
+def paint(scene: str, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The picture (HEIGHT, WIDTH, 3) uint8 at twice the resolution reduced, and Z depth (HEIGHT, WIDTH) float32."""
+    picture = np.zeros((2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
+    depth = np.full((HEIGHT, WIDTH), np.nan)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    rays = np.stack([(columns - LENS.cx) / LENS.fx, (rows - LENS.cy) / LENS.fy, np.ones((HEIGHT, WIDTH))], axis=-1)
+    for seed, plane in enumerate(CARDS[scene]):
+        camera = pose[:, :3] @ plane + np.outer(pose[:, 3], [0, 0, 1])
+        to_pixels = np.diag([2.0, 2.0, 1.0]) @ LENS.matrix() @ camera
+        # OpenCV's coordinates are whole at centres, ours at corners
+        texel = np.diag([1 / TEXELS, 1 / TEXELS, 1.0]) @ np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+        warp = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]]) @ to_pixels @ texel
+        size = (2 * WIDTH, 2 * HEIGHT)
+        drawn = cv2.warpPerspective(texture(seed), warp, size, flags=cv2.INTER_LINEAR)
+        cover = cv2.warpPerspective(np.full((TEXELS, TEXELS), 255, np.uint8), warp, size)
+        picture = np.where(cover[..., None] > 127, drawn, picture)
+        normal = np.linalg.inv(camera).T @ [0, 0, 1]  # of the plane: normal . X = 1
+        z = 1 / (rays @ normal)
+        uv = np.einsum("ij,hwj->hwi", np.linalg.inv(camera), rays * z[..., None])
+        inside = (z > 0) & (uv[..., :2] > 0).all(axis=-1) & (uv[..., :2] < 1).all(axis=-1)
+        depth = np.where(inside & ~(depth < z), z, depth)
+    return cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), depth.astype(np.float32)
+
+
+def shoot(folder: Path, scene: str, path: str) -> Truth:
+    """Draw the shot ``folder/shot.1001.png`` ... and return its truth."""
+    folder.mkdir()
+    frames = []
+    for k, pose in enumerate(paths(path)):
+        picture, depth = paint(scene, pose)
+        name = f"shot.{1001 + k}.png"
+        cv2.imwrite(str(folder / name), picture[..., ::-1])
+        frames.append(TruthFrame(name, WIDTH, HEIGHT, pose, LENS, depth))
+    return Truth(tuple(frames))
+
+
+def disturb(truth: Truth, degrees: float, shift: float, focal: float, seed: int = 0) -> list[Pose]:
+    """The truth's cameras, each turned by `degrees` and moved by `shift`, with `focal` times the focal length."""
+    rng = np.random.default_rng(seed)
+    poses = []
+    for known in truth.frames:
+        axis, offset = (vector / np.linalg.norm(vector) for vector in rng.normal(size=(2, 3)))
+        rotation = rotation_matrix(np.radians(degrees) * axis) @ known.camera_from_world[:, :3]
+        center = camera_center(known.camera_from_world) + shift * offset
+        pose = np.column_stack([rotation, -rotation @ center])
+        poses.append(Pose(pose, focal * LENS.fx, focal * LENS.fy, LENS.cx, LENS.cy))
+    return poses
+
+
+def solve(folder: Path, shot: Path, truth: Truth, poses: list[Pose | None]) -> None:
+    """A reconstruction folder with `poses`, depth maps `DEPTH_SCALE` too deep, tracks and an entry of its own."""
+    source = open_source([str(shot)], kind="sequence")
+    identity = np.eye(3)[:2]
+    frames = [
+        Frame(f.name, f.path, f.index, f.number, f.width, f.height, pose, identity, {"mark": f.index})
+        for f, pose in zip(source.frames, poses, strict=True)
+    ]
+    with ReconstructionWriter(folder) as writer:
+        writer.open_dense(len(frames), HEIGHT, WIDTH)
+        for k, known in enumerate(truth.frames):
+            writer.depth[k] = known.depth * np.float32(DEPTH_SCALE)
+            writer.confidence[k] = 1 + k
+            writer.color[k] = k
+        shape = (len(frames), 3)
+        writer.write_tracks(Tracks(np.ones((*shape, 2), np.float32), np.ones(shape, bool), np.ones(shape, np.float32)))
+        writer.finish(engine={"name": "test"}, source=source.source, frames=frames, extra={"note": "kept"})
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    """Every file of `folder` with the hash of its bytes."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Truth]]:
+    """Drawn once: ``arc`` past the cards, ``pan`` over them, and an arc past a bare ``wall``."""
+    base = tmp_path_factory.mktemp("shots")
+    return {
+        name: (base / name, shoot(base / name, scene, path))
+        for name, scene, path in (("arc", "cards", "arc"), ("pan", "cards", "pan"), ("wall", "wall", "arc"))
+    }
+
+
+@pytest.fixture
+def painted() -> SimpleNamespace:
+    """What the tests of this room build with."""
+    return SimpleNamespace(
+        disturb=disturb,
+        solve=solve,
+        fingerprint=fingerprint,
+        Recorder=Recorder,
+        lens=LENS,
+        depth_scale=DEPTH_SCALE,
+        open=lambda shot: open_source([str(shot)], kind="sequence"),
+    )

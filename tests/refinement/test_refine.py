@@ -1,0 +1,147 @@
+"""Refinement of a folder, judged by the truth: better where the pictures allow, untouched where they do not."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from vggt_blender.evaluation import evaluate
+from vggt_blender.exchange.messages import JobError
+from vggt_blender.exchange.reconstruction import load_reconstruction
+from vggt_blender.geometry.cameras import Lens, camera_center, project
+from vggt_blender.refinement import refine
+
+
+def test_a_networks_errors_come_down_to_sub_pixel(shots, painted, tmp_path) -> None:
+    shot, truth = shots["arc"]
+    poses = painted.disturb(truth, degrees=2.0, shift=0.12, focal=1.05)
+    painted.solve(tmp_path / "r", shot, truth, poses)
+    before = evaluate(load_reconstruction(tmp_path / "r"), truth)
+    recorder = painted.Recorder()
+    report = refine(tmp_path / "r", painted.open(shot), recorder)
+    result = load_reconstruction(tmp_path / "r")
+    after = evaluate(result, truth)
+    assert before.reprojection.median > 5
+    assert report.accepted, report.reason
+    assert report.model == "bundle"
+    assert after.reprojection.median < 0.3
+    assert after.focal.median < 0.005
+    assert after.path.ate_percent < 0.3
+    assert after.residual < 0.6
+    assert report.before_px > 5 > 0.5 > report.after_px
+    # told in the document and to the user
+    document = json.loads((tmp_path / "r" / "reconstruction.json").read_text())
+    assert document["refinement"]["accepted"] is True
+    assert document["refinement"]["after_px"] == pytest.approx(report.after_px)
+    assert document["note"] == "kept"
+    assert any("px" in line for line in recorder.said)
+
+
+def test_the_world_stays_and_depth_and_points_follow_the_cameras(shots, painted, tmp_path) -> None:
+    shot, truth = shots["arc"]
+    poses = painted.disturb(truth, degrees=1.0, shift=0.05, focal=0.97, seed=3)
+    painted.solve(tmp_path / "r", shot, truth, poses)
+    assert refine(tmp_path / "r", painted.open(shot), painted.Recorder()).accepted
+    result = load_reconstruction(tmp_path / "r")
+    solved = np.stack([frame.pose.camera_from_world for frame in result.frames])
+    known = np.stack([frame.camera_from_world for frame in truth.frames])
+    offset = np.linalg.norm(camera_center(solved) - camera_center(known), axis=1)
+    assert offset.max() < 0.12  # in the input's world, without any alignment
+    # depth maps: every frame at the scale of the cameras, where it was 4 % off
+    for k, frame in enumerate(result.frames):
+        ratio = np.nanmedian(result.depth[k] / truth.frames[k].depth)
+        assert ratio == pytest.approx(1.0, abs=0.02), frame.name
+    assert (result.confidence[3] == 4).all()
+    assert (result.color[5] == 5).all()
+    assert result.frames[2].extra == {"mark": 2}
+    assert result.tracks.xy.shape == (8, 3, 2)
+    # points lie on what the pictures show: on the surface that the depth map has at their place
+    pose = result.frames[4].pose
+    pixels, depth = project(result.points.xyz, pose.camera_from_world, Lens(pose.fx, pose.fy, pose.cx, pose.cy))
+    inside = (depth > 0) & (pixels > 1).all(axis=1) & (pixels < [399, 299]).all(axis=1)
+    column, row = pixels[inside].astype(int).T
+    assert inside.sum() > 100
+    gap = np.abs(depth[inside] / result.depth[4][row, column] - 1)
+    assert np.median(gap) < 0.02
+    picture = cv2.imread(str(shot / "shot.1005.png"))[row, column, ::-1].astype(int)
+    color = np.abs(picture - result.points.rgb[inside])
+    assert np.median(color) < 25
+
+
+def test_good_cameras_are_left_alone_bit_for_bit(shots, painted, tmp_path) -> None:
+    shot, truth = shots["arc"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))
+    before = painted.fingerprint(tmp_path / "r")
+    recorder = painted.Recorder()
+    report = refine(tmp_path / "r", painted.open(shot), recorder)
+    assert not report.accepted
+    assert "agree" in report.reason
+    assert painted.fingerprint(tmp_path / "r") == before
+    assert any("left the result as it was" in line for line in recorder.said)
+
+
+def test_a_pan_is_recognised_and_solved_as_turns_with_the_focal_length(shots, painted, tmp_path) -> None:
+    shot, truth = shots["pan"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 1.5, 0.03, 0.96))
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder())
+    result = load_reconstruction(tmp_path / "r")
+    after = evaluate(result, truth)
+    assert report.accepted, report.reason
+    assert report.model == "rotation"
+    assert after.rotation.median < 0.05
+    assert after.focal.median < 0.003
+    assert after.reprojection.median < 0.3
+    centers = camera_center(np.stack([frame.pose.camera_from_world for frame in result.frames]))
+    assert np.ptp(centers, axis=0) == pytest.approx(0, abs=1e-9)
+
+
+def test_one_plane_is_refused_and_nothing_changes(shots, painted, tmp_path) -> None:
+    shot, truth = shots["wall"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 1.0, 0.1, 1.05))
+    before = painted.fingerprint(tmp_path / "r")
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder())
+    assert not report.accepted
+    assert "one plane" in report.reason
+    assert painted.fingerprint(tmp_path / "r") == before
+
+
+def test_too_few_tracks_are_refused_and_nothing_changes(shots, painted, tmp_path) -> None:
+    _, truth = shots["arc"]
+    blank = tmp_path / "blank"
+    blank.mkdir()
+    for known in truth.frames:
+        cv2.imwrite(str(blank / known.name), np.full((known.height, known.width, 3), 90, np.uint8))
+    painted.solve(tmp_path / "r", blank, truth, painted.disturb(truth, 1.0, 0.1, 1.0))
+    before = painted.fingerprint(tmp_path / "r")
+    report = refine(tmp_path / "r", painted.open(blank), painted.Recorder())
+    assert not report.accepted
+    assert "too few tracks" in report.reason
+    assert painted.fingerprint(tmp_path / "r") == before
+
+
+def test_a_fixed_lens_stays_and_a_frame_without_pose_stays_without(shots, painted, tmp_path) -> None:
+    shot, truth = shots["arc"]
+    poses = painted.disturb(truth, 1.0, 0.05, 1.0, seed=5)
+    poses[6] = None
+    painted.solve(tmp_path / "r", shot, truth, poses)
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder(), fix_lens=True)
+    result = load_reconstruction(tmp_path / "r")
+    assert report.accepted
+    assert report.lens == "fixed"
+    assert {frame.pose.fx for frame in result.frames if frame.registered} == {painted.lens.fx}
+    assert not result.frames[6].registered
+    assert evaluate(result, truth).reprojection.median < 0.3
+
+
+def test_other_pictures_than_the_reconstructions_are_named(shots, painted, tmp_path) -> None:
+    shot, truth = shots["arc"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 1.0, 0.1, 1.0))
+    fewer = tmp_path / "fewer"
+    fewer.mkdir()
+    for path in sorted(shot.glob("*.png"))[:5]:
+        (fewer / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(JobError, match="8 frames, the source 5"):
+        refine(tmp_path / "r", painted.open(fewer), painted.Recorder())
