@@ -13,7 +13,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from vggt_blender.exchange.reconstruction import Reconstruction
-from vggt_blender.scene.versions import node_material, set_modifier_input
+from vggt_blender.scene.versions import get_modifier_input, node_material, set_modifier_input
 
 SIZE = (1600, 900)
 SAMPLES = 12
@@ -22,7 +22,7 @@ PATH_COLOR = (1.0, 0.42, 0.05)
 FRUSTUM_COLOR = (0.15, 0.75, 1.0)
 FRUSTA = 6
 FRUSTUM_DEPTH = 0.085  # of the median distance to the points
-DENSITY, LEAST_CONFIDENT = 0.3, 0.2
+DENSITY, LEAST_CONFIDENT, DOT, STRICT_EDGE = 0.5, 0.2, 0.55, 0.03
 
 
 def render_preview(reconstruction: Reconstruction, blend: Path, picture: Path) -> None:
@@ -75,14 +75,19 @@ def _reach(poses: Sequence[Matrix]) -> float:
 
 
 def _thin_out(scene: bpy.types.Scene) -> None:
-    """Of the planes only the middle frame's, of the cloud a share in larger dots: both are then told apart."""
+    """Of the planes only the middle frame's, of the cloud a share in smaller dots: both are then told apart."""
     planes = [thing for thing in scene.objects if str(thing.get("vggt_role", "")).startswith("plane:")]
     for k, plane in enumerate(planes):
         plane.hide_render = k != len(planes) // 2
+        set_modifier_input(plane.modifiers[0], "Edge Threshold", STRICT_EDGE)
     for thing in scene.objects:
+        if thing.get("vggt_role") == "sparse cloud":
+            thing.hide_render = True
         if thing.get("vggt_role") == "cloud":
-            set_modifier_input(thing.modifiers[0], "Density", DENSITY)
-            set_modifier_input(thing.modifiers[0], "Confidence", LEAST_CONFIDENT)
+            modifier = thing.modifiers[0]
+            set_modifier_input(modifier, "Density", DENSITY)
+            set_modifier_input(modifier, "Confidence", LEAST_CONFIDENT)
+            set_modifier_input(modifier, "Radius", DOT * get_modifier_input(modifier, "Radius"))
 
 
 def _emissive(name: str, color: Sequence[float], strength: float = 1.0) -> bpy.types.Material:
@@ -145,8 +150,8 @@ def _look_from_behind(scene: bpy.types.Scene, poses: Sequence[Matrix], reach: fl
     ahead.z = 0.0
     ahead.normalize()
     side = ahead.cross(Vector((0, 0, 1)))
-    eye = middle - 0.55 * reach * ahead + 0.4 * reach * side + Vector((0, 0, 0.4 * reach))
-    target = middle + 0.5 * reach * ahead + Vector((0, 0, 0.02 * reach))
+    eye = middle - 0.62 * reach * ahead + 0.42 * reach * side + Vector((0, 0, 0.36 * reach))
+    target = middle + 0.5 * reach * ahead + Vector((0, 0, 0.07 * reach))
     data = bpy.data.cameras.new("preview")
     data.lens, data.clip_start, data.clip_end = 30.0, 0.01 * reach, 100 * reach
     view = bpy.data.objects.new("preview", data)

@@ -16,7 +16,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOT = ROOT / "samples" / "courtyard"
-QUALITY = 74
+QUALITY = 70
 KEPT_DEPTH = slice(1, None, 7)
 STEP = 5
 

@@ -14,7 +14,7 @@ from ..geometry.cameras import camera_center
 from .depth_maps import depth_error
 from .pairs import Pair, match
 from .report import FocalError, FrameError, Report, Spread
-from .reprojection import fit_alignment, known_points, observe, pixel_errors
+from .reprojection import Observations, fit_alignment, known_points, observe, pixel_errors
 from .trajectory import path_error, relative_error, rotation_angles, step_rotation_error
 from .truth import Truth, load_truth
 
@@ -43,21 +43,24 @@ def evaluate(reconstruction: Reconstruction, truth: Truth) -> Report:
     alignment = align_cameras(poses, known) if has_path else _align_turns(poses, known)
     aligned = np.stack([pair.aligned_pose(alignment) for pair in solved])
     consecutive = _consecutive(pairs, solved)
-    rotation = rotation_angles(aligned[:, :, :3], known[:, :, :3])
+    observations = observe(solved, known_points(pairs))
+    fitted = fit_alignment(observations, alignment) if observations else alignment
+    turned = np.stack([pair.aligned_pose(fitted) for pair in solved])
+    rotation = rotation_angles(turned[:, :, :3], known[:, :, :3])
+    errors = pixel_errors(observations, fitted)
     focal = np.array([_focal_error(pair) for pair in solved])
-    fitted, by_centers, per_frame = _reprojection(solved, pairs, alignment)
     return Report(
         known=len(truth.frames),
         matched=len(pairs),
         registered=len(solved),
-        frames=_frame_errors(pairs, solved, aligned, rotation, focal, per_frame, has_path),
+        frames=_frame_errors(pairs, solved, aligned, rotation, focal, observations, errors, has_path),
         path=path_error(aligned, known, consecutive) if has_path else None,
         rotation=_spread(rotation),
         rotation_step=step_rotation_error(aligned, known, consecutive),
         relative=relative_error(aligned, known, has_path=has_path),
         focal=FocalError(float(np.median(np.abs(focal))), float(focal.std())),
-        reprojection=fitted,
-        reprojection_of_centers=by_centers,
+        reprojection=_pooled(errors),
+        reprojection_of_centers=_pooled(pixel_errors(observations, alignment)),
         residual=residual,
         depth=depth_error(reconstruction, solved, alignment.scale if has_path else None),
     )
@@ -92,17 +95,8 @@ def _has_path(known: Array, pairs: Sequence[Pair]) -> bool:
     return stray > TURNING_ONLY * (float(np.median(depths)) if depths else 1.0)
 
 
-def _reprojection(
-    solved: Sequence[Pair], pairs: Sequence[Pair], alignment: Similarity
-) -> tuple[Spread | None, Spread | None, dict[int, float]]:
-    """With the fitted alignment, with the centres' one, and each frame's median by its position."""
-    observations = observe(solved, known_points(pairs))
-    if not observations:
-        return None, None, {}
-    fitted = pixel_errors(observations, fit_alignment(observations, alignment))
-    by_centers = pixel_errors(observations, alignment)
-    medians = {seen.pair.position: float(np.median(errors)) for seen, errors in zip(observations, fitted, strict=True)}
-    return _spread(np.concatenate(fitted)), _spread(np.concatenate(by_centers)), medians
+def _pooled(errors: Sequence[Array]) -> Spread | None:
+    return _spread(np.concatenate(errors)) if errors else None
 
 
 def _residual(reconstruction: Reconstruction) -> float | None:
@@ -125,11 +119,13 @@ def _frame_errors(
     aligned: Array,
     rotation: Array,
     focal: Array,
-    reprojection: dict[int, float],
+    observations: Sequence[Observations],
+    errors: Sequence[Array],
     has_path: bool,
 ) -> tuple[FrameError, ...]:
     known = np.stack([pair.truth.camera_from_world for pair in solved])
     offsets = np.linalg.norm(camera_center(aligned) - camera_center(known), axis=-1)
+    medians = {seen.pair.position: float(np.median(values)) for seen, values in zip(observations, errors, strict=True)}
     rows = {
         pair.position: FrameError(
             pair.frame.name,
@@ -137,7 +133,7 @@ def _frame_errors(
             float(rotation[k]),
             float(offsets[k]) if has_path else None,
             float(focal[k]),
-            reprojection.get(pair.position),
+            medians.get(pair.position),
         )
         for k, pair in enumerate(solved)
     }

@@ -31,8 +31,8 @@ class FocalError:
 class FrameError:
     """One frame: None where it is not registered, or where the truth does not say.
 
-    ``rotation`` in degrees and ``position`` in the truth's unit after the alignment of the camera centres, ``focal``
-    signed and relative, ``reprojection`` the median in pixels.
+    ``rotation`` in degrees and ``reprojection`` (the median, in pixels) after the alignment fitted to known points,
+    ``position`` in the truth's unit after the alignment of the camera centres, ``focal`` signed and relative.
     """
 
     name: str
@@ -49,8 +49,9 @@ class Report:
 
     Angles in degrees, lengths in the truth's unit, pixels of the source. ``path`` is None for a camera that only turns.
     ``reprojection`` is the true reprojection error: known points through the solved cameras, the whole shot aligned by
-    one similarity fitted to those points; ``reprojection_of_centers`` is the same under the alignment of the camera
-    centres alone (the one of ATE), which an almost straight path determines badly. ``residual`` is the solver's own.
+    one similarity fitted to those points, as it is for ``rotation``; ``reprojection_of_centers`` is the same under the
+    alignment of the camera centres alone (that of ATE), which an almost straight path determines badly. ``residual`` is
+    the solver's own.
     """
 
     known: int
