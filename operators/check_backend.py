@@ -15,7 +15,7 @@ class VGGT_OT_check_backend(bpy.types.Operator):
 
     bl_idname = "vggt.check_backend"
     bl_label = "Check"
-    bl_options = {"REGISTER"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:

@@ -10,7 +10,7 @@ class VGGT_OT_dismiss(bpy.types.Operator):
 
     bl_idname = "vggt.dismiss"
     bl_label = "Dismiss"
-    bl_options = {"REGISTER"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:

@@ -18,7 +18,7 @@ class VGGT_OT_import_reconstruction(AsksPlacement, bpy.types.Operator):
 
     bl_idname = "vggt.import_reconstruction"
     bl_label = "Import Reconstruction"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER", "UNDO"}
 
     filepath: StringProperty(
         name="Reconstruction",

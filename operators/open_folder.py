@@ -12,7 +12,7 @@ class VGGT_OT_open_folder(bpy.types.Operator):
 
     bl_idname = "vggt.open_folder"
     bl_label = "Open Folder"
-    bl_options = {"REGISTER"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -9,7 +9,7 @@ class VGGT_OT_pick_source(bpy.types.Operator):
 
     bl_idname = "vggt.pick_source"
     bl_label = "Choose Source"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER", "UNDO"}
 
     directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
     files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})

@@ -10,7 +10,7 @@ class VGGT_OT_remove_result(bpy.types.Operator):
 
     bl_idname = "vggt.remove_result"
     bl_label = "Remove from List"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

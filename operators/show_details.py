@@ -13,7 +13,7 @@ class VGGT_OT_show_details(bpy.types.Operator):
 
     bl_idname = "vggt.show_details"
     bl_label = "Details"
-    bl_options = {"REGISTER"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -47,7 +47,7 @@ class VGGT_OT_copy_details(bpy.types.Operator):
 
     bl_idname = "vggt.copy_details"
     bl_label = "Copy Details"
-    bl_options = {"REGISTER"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

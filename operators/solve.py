@@ -17,7 +17,7 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
 
     bl_idname = "vggt.solve"
     bl_label = "Solve"
-    bl_options = {"REGISTER"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"REGISTER"}
 
     wait: BoolProperty(
         name="Wait",

@@ -43,7 +43,7 @@ class VGGT_PT_options(_Tab, bpy.types.Panel):
     bl_label = "Options"
     bl_parent_id = "VGGT_PT_shot"
     bl_order = 0
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012  (Blender's own declaration)
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

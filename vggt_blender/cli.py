@@ -300,11 +300,11 @@ def _export(options: Arguments) -> int:
 
 
 def _train(options: Arguments) -> int:
-    from . import training
+    if find_spec("torch") is None:
+        raise JobError("no_engine", "Training needs torch: run pip install '.[vggt]' in the extension's folder.")
+    from .training import train
 
-    if not hasattr(training, "train"):
-        raise JobError("unavailable", "Training is not available in this version.")
-    training.train(Path(options.config))
+    train(Path(options.config))
     return DONE
 
 
