@@ -15,7 +15,8 @@ INNER = ROOT / "vggt_blender"
 NUMPY = {"numpy"}
 BLENDER = {"bpy", "bpy_extras", "mathutils", "gpu", "blf"}
 PICTURES = {"PIL", "cv2", "av", "pycolmap", "trimesh"}
-WEIGHTS = {"torch", "safetensors", "huggingface_hub", "httpx"}  # httpx: the hub client's own, for its errors
+HUB = {"huggingface_hub", "httpx", "tqdm"}  # the client, and its own libraries for errors and progress
+WEIGHTS = {"torch", "safetensors"} | HUB
 ENGINE_ROOMS = {"exchange", "geometry", "model", "inference", "engines", "refinement", "evaluation", "delivery"}
 
 # room: (third-party modules, rooms of ours) that it may import, itself aside
