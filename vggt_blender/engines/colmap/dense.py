@@ -19,8 +19,6 @@ from .neighbours import choose_neighbours
 from .solution import Solution
 from .views import View
 
-NEIGHBOURS = 6
-
 FEWEST_POINTS = 8
 """A frame that sees fewer points has no known depth range, so no depth map."""
 
@@ -39,7 +37,7 @@ def write_depth(
     assert writer.confidence is not None
     assert writer.color is not None
     color, depth, confidence = writer.color, writer.depth, writer.confidence
-    neighbours = choose_neighbours(solution, NEIGHBOURS)
+    neighbours = choose_neighbours(solution)
     ranges = {position: depth_range(solution, position) for position in solution.placed}
     usable = [position for position in solution.placed if ranges[position] is not None]
 

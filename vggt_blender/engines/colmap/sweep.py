@@ -20,6 +20,8 @@ from .views import OUTSIDE, Float32, PinholePicture, flattened
 UNSEEN = np.float32(1.0)
 """Cost of a pixel that a neighbour does not see: that of no correlation at all."""
 
+_NOT_SEEN = np.float32(9)
+ALONE = 0.1
 _DARKEST = -1e3
 _FLAT = 2.0
 """Variance (squared grey levels) added to a window's own, so that noise alone does not correlate."""
@@ -82,20 +84,24 @@ class Correlation:
         product *= self._inverse_deviation
         product /= square
         cost = 1 - product
-        cost[outside] = UNSEEN
+        cost[outside] = _NOT_SEEN
         return cost
 
 
 def best_two(correlation: Correlation, neighbours: Sequence[Neighbour], inverse_depth: Float32 | float) -> Float32:
-    """Mean cost (h, w) of the two neighbours that agree best: those that an edge hides from do not vote."""
-    first = second = None
-    for neighbour in neighbours:
+    """Mean cost (h, w) of the two neighbours that agree best: those that an edge hides from do not vote.
+
+    Where one neighbour alone sees the pixel it decides, at a small charge; where none does the cost is `UNSEEN`.
+    """
+    first = correlation.cost(neighbours[0], inverse_depth)
+    second = np.full_like(first, _NOT_SEEN)
+    for neighbour in neighbours[1:]:
         cost = correlation.cost(neighbour, inverse_depth)
-        if first is None or second is None:
-            second = cost if first is not None else None
-            first, second = (cost, None) if first is None else (np.minimum(first, cost), np.maximum(first, cost))
-        else:
-            np.minimum(second, np.maximum(first, cost), out=second)
-            np.minimum(first, cost, out=first)
-    assert first is not None
-    return first if second is None else 0.5 * (first + second)
+        np.minimum(second, np.maximum(first, cost), out=second)
+        np.minimum(first, cost, out=first)
+    alone = second >= _NOT_SEEN
+    second[alone] = first[alone] + ALONE
+    first += second
+    first *= 0.5
+    first[first >= _NOT_SEEN] = UNSEEN
+    return first

@@ -68,12 +68,6 @@ class View:
         warped[np.abs(warped) > 1e3] = OUTSIDE
         return PinholePicture(np.asarray(warped, np.float32), intrinsics)
 
-    @cached_property
-    def pinhole_coarse(self) -> PinholePicture:
-        """`pinhole` at half size."""
-        half = np.diag([0.5, 0.5, 1.0])
-        return PinholePicture(halved(self.pinhole.brightness), half @ self.pinhole.intrinsics)
-
     def pixels_of(self, ideal: Array) -> Array:
         """Pixels (..., 2) of ideal camera rays (..., 2)."""
         if self.lens.distortion is not None:
@@ -102,12 +96,6 @@ def flattened(gray: NDArray[np.uint8]) -> Float32:
     """A picture (h, w) as float32 without its slow changes of brightness: small numbers keep variances exact."""
     values = gray.astype(np.float32)
     return np.asarray(values - cv2.blur(values, (31, 31)))
-
-
-def halved(picture: NDArray) -> NDArray:
-    """A picture (h, w) at half the size, means over blocks of two by two; an odd last row or column is left out."""
-    height, width = (side - side % 2 for side in picture.shape)
-    return np.asarray(cv2.resize(picture[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
 
 
 def relative_pose(reference: Array, other: Array) -> Array:
