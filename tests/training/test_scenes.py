@@ -9,7 +9,7 @@ from vggt_blender.training.scenes import SceneConfig, SceneGenerator
 from vggt_blender.training.scenes.generator import NEVER, camera_rays, project
 from vggt_blender.training.scenes.layout import random_layout, terrain_height
 from vggt_blender.training.scenes.paths import Cameras, look_at
-from vggt_blender.training.scenes.tracing import trace, trace_depth
+from vggt_blender.training.scenes.tracing import first_depth, nearest_distance, nearest_object, trace
 
 QUICK = SceneConfig(supersample=1, shadows=False, tracks=40, images_per_chunk=4)
 
@@ -160,6 +160,10 @@ def empty_scene() -> dict[str, torch.Tensor]:
     return layout
 
 
+def trace_depth(scene, origin, direction, terrain):
+    return first_depth(scene, origin, direction, nearest_distance(scene, origin, direction), terrain)
+
+
 def one_pixel(position, focus):
     pose = look_at(torch.tensor([position]), torch.tensor([focus]), torch.zeros(1))
     intrinsics = torch.tensor([[[50.0, 0, 20], [0, 50.0, 20], [0, 0, 1]]])
@@ -183,7 +187,7 @@ def test_shapes_are_where_they_should_be(object_index, depth, normal):
     axes = torch.tensor([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1], [0.1, 0, 0], [0, 0.1, 0]])
     scene["planes"][0, :] = axes
     origin, direction = one_pixel([-3.0, 0.0, 1.0], [0.0, 0.0, 1.0])
-    hits = trace(scene, origin, direction, terrain=False)
+    hits = trace(scene, origin, direction, *nearest_object(scene, origin, direction), terrain=False)
     assert float(hits.t) == pytest.approx(depth, abs=1e-5)
     torch.testing.assert_close(hits.normal[0, :, 0], torch.tensor(normal, dtype=torch.float32), atol=1e-5, rtol=0)
     assert int(hits.surface) == object_index + 4

@@ -251,7 +251,7 @@ def test_a_perfect_answer_measures_perfect_and_the_mean_guess_does_not():
     assert numbers["depth_absrel"] < 1e-5
     assert numbers["fov_percent"] < 1e-3
     assert numbers["rotation_degrees"] < 0.1
-    guess = measure(mean_guess(batch), batch)
+    guess = measure(mean_guess(batch, batch), batch)
     assert guess["auc30"] < 0.6
     assert guess["depth_absrel"] > 0.1
 

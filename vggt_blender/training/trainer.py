@@ -25,6 +25,7 @@ from .scenes.generator import Batch
 from .sources import make_source, start_model
 from .validation import answer, folder_batch, mean_guess, measure, picture
 
+GENERATED = "generated"
 BROKEN_STEPS = 20
 """So many steps in a row without a finite loss end the run."""
 
@@ -242,12 +243,14 @@ class Trainer:
         """Errors of the moving average on held-out scenes and on the validation folders, and of the mean guess."""
         if not self.processes.first or not {"camera", "depth"} <= set(self.heads):
             return {}
-        found = {}
+        found, reference = {}, None
         with self._average_in_place():
             for name, batch in self._validation_batches():
                 given = answer(self.model, batch, self.precision)
                 found[name] = measure(given, batch)
-                found[f"{name}_mean_guess"] = measure(mean_guess(batch), batch)
+                reference = reference or (batch if name == GENERATED else None)
+                if reference is not None:
+                    found[f"{name}_mean_guess"] = measure(mean_guess(batch, reference), batch)
                 if self.config.validation.pictures:
                     self.logbook.show(f"validation_{name}", picture(given, batch))
         for name, numbers in found.items():
@@ -259,7 +262,7 @@ class Trainer:
         if settings.scenes:
             # The last word of the seed sets these scenes apart from all that training can draw.
             source = make_source(self.config, self.device, held_out=True)
-            yield "generated", source.batch(0, settings.scenes, settings.frames, settings.size[0], settings.size[1])
+            yield GENERATED, source.batch(0, settings.scenes, settings.frames, settings.size[0], settings.size[1])
         for folder in settings.folders:
             batch = folder_batch(Path(folder), settings.folder_frames, settings.size[1])
             yield Path(folder).name, {name: value.to(self.device) for name, value in batch.items()}

@@ -38,14 +38,17 @@ def answer(model: VGGT, batch: Batch, precision: torch.dtype) -> Answer:
     return Answer(torch.cat(poses), torch.cat(depths))
 
 
-def mean_guess(batch: Batch) -> Answer:
-    """Every scene's cameras at the mean pose of their place in the order, every depth the mean depth."""
-    truth = normalize_scene(batch)
-    height, width = batch["images"].shape[-2:]
-    pose = encode_pose(truth["extrinsics"], truth["intrinsics"], (height, width)).mean(0, keepdim=True)
+def mean_guess(batch: Batch, reference: Batch) -> Answer:
+    """What needs no network: the mean camera of `reference` for every frame but the first, and one depth for all."""
+    truth = normalize_scene(reference)
+    height, width = reference["images"].shape[-2:]
+    pose = encode_pose(truth["extrinsics"], truth["intrinsics"], (height, width))
     mask = truth["point_masks"]
-    mean = (truth["depths"] * mask).sum() / mask.sum().clamp(min=1)
-    return Answer(pose.expand(len(mask), -1, -1), mean.expand_as(truth["depths"]))
+    depth = (truth["depths"] * mask).sum() / mask.sum().clamp(min=1)
+    scenes, frames = batch["images"].shape[:2]
+    first, later = pose[:, 0].mean(dim=0), pose[:, 1:].flatten(0, 1).mean(dim=0)
+    row = torch.stack([first, *[later] * (frames - 1)])
+    return Answer(row.expand(scenes, -1, -1), depth.expand_as(batch["depths"]))
 
 
 def measure(given: Answer, batch: Batch) -> Numbers:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from .film import develop, random_film
+from .kernels import Kernels
 from .layout import Layout, random_layout
 from .paths import Cameras, random_cameras
-from .shading import radiance
-from .tracing import NEVER, is_blocked, trace_depth
+from .tracing import NEVER, first_depth, is_blocked, nearest_distance
 
 Batch = dict[str, Tensor]
 
@@ -35,7 +32,7 @@ class SceneConfig:
 
     supersample: int = 4
     shadows: bool = True
-    candidates: int = 2
+    candidates: int = 3
     outdoor: float = 0.35
     terrain: float = 0.15
     tracks: int = 0
@@ -52,8 +49,7 @@ class SceneGenerator:
         """`pictures` (K, T, T, 3) linear colors to put on surfaces, or None."""
         self.config, self.device, self.seed = config, torch.device(device), seed
         self.pictures = None if pictures is None else pictures.to(self.device)
-        self._radiance = _compiled(radiance, config.compile)
-        self._trace_depth = _compiled(trace_depth, config.compile)
+        self.kernels = Kernels.fused() if config.compile else Kernels()
 
     @torch.no_grad()
     def batch(self, index: int, scenes: int, frames: int, height: int, width: int) -> Batch:
@@ -109,7 +105,8 @@ class SceneGenerator:
         for part in torch.arange(len(owner), device=self.device).split(4 * self.config.images_per_chunk):
             origin, direction = camera_rays(Cameras(flat.extrinsics[part], flat.intrinsics[part]), pixels)
             scene = {name: value[owner[part]] for name, value in layout.items()}
-            depth.append(trace_depth(scene, origin, direction, terrain))
+            object_t = nearest_distance(scene, origin, direction)
+            depth.append(first_depth(scene, origin, direction, object_t, terrain))
         return torch.cat(depth).unflatten(0, (scenes, frames))
 
     def _render(
@@ -127,20 +124,29 @@ class SceneGenerator:
             scene = {name: value[owner[part]] for name, value in layout.items()}
             view = Cameras(flat.extrinsics[part], flat.intrinsics[part])
             origin, direction = camera_rays(view, corners + 0.5)
-            depth.append(self._trace_depth(scene, origin, direction, terrain))
-            pixel = 1.0 / view.intrinsics[:, 0, 0]
+            object_t = self.kernels.nearest_distance(scene, origin, direction)
+            depth.append(first_depth(scene, origin, direction, object_t, terrain))
             total = torch.zeros_like(direction)
             for sample in range(samples):
                 shift = torch.tensor(_SUBPIXELS[sample] if samples > 1 else (0.5, 0.5), device=self.device)
                 _, direction = camera_rays(view, corners + shift)
-                offset = offsets[sample, part]
-                total += self._radiance(
-                    scene, origin, direction, pixel, offset, terrain, self.config.shadows, self.pictures
-                )
+                total += self._radiance(scene, view, origin, direction, offsets[sample, part], terrain)
             light.append(total / samples)
         depths = torch.cat(depth).view(scenes, frames, height, width)
         depths = torch.where(depths < NEVER, depths, 0.0)
         return torch.cat(light).transpose(1, 2).reshape(scenes, frames, height, width, 3), depths
+
+    def _radiance(
+        self, scene: Layout, view: Cameras, origin: Tensor, direction: Tensor, light_offset: Tensor, terrain: bool
+    ) -> Tensor:
+        """Linear light (F, 3, R) along `direction` (F, 3, R)."""
+        object_t, index = self.kernels.nearest_object(scene, origin, direction)
+        hits, rays = self.kernels.find_surfaces(scene, origin, direction, object_t, index, light_offset, terrain)
+        blocked = rays.in_shade
+        if self.config.shadows:
+            blocked = blocked | (self.kernels.nearest_distance(scene, rays.origin, rays.direction) < rays.limit)
+        pixel = 1.0 / view.intrinsics[:, 0, 0]
+        return self.kernels.shade(scene, direction, hits, rays.origin, blocked, pixel, self.pictures)
 
     def _tracks(self, generator: torch.Generator, layout: Layout, batch: Batch, terrain: bool) -> Batch:
         """Points of frame 0 in every frame; a point is seen where the ray to it meets nothing before it."""
@@ -161,26 +167,6 @@ class SceneGenerator:
             visible[:, frame] &= ~is_blocked(layout, origin, (points - origin[:, None]).transpose(1, 2), limit, terrain)
         visible &= mask.gather(1, chosen)[:, None]
         return {"tracks": tracks, "track_visible": visible}
-
-
-def _compiled(function: Callable[..., Tensor], wanted: bool) -> Callable[..., Tensor]:
-    """`function` fused by torch.compile; where that fails on this machine, a warning and the function as it is."""
-    if not wanted:
-        return function
-    fused = torch.compile(function, dynamic=False)
-    broken = False
-
-    def call(*arguments: Any) -> Tensor:
-        nonlocal broken
-        if not broken:
-            try:
-                return fused(*arguments)
-            except Exception as failure:
-                broken = True
-                warnings.warn(f"torch.compile failed, scenes are rendered uncompiled: {failure}", stacklevel=2)
-        return function(*arguments)
-
-    return call
 
 
 def pixel_corners(height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
@@ -260,5 +246,5 @@ def preview_score(depth: Tensor, cameras: Cameras, pixels: Tensor, height: int, 
     ordered = torch.where(valid, depth, NEVER).sort(dim=-1).values
     clear = (ordered[..., rays // 20] / reach[:, None]).amin(dim=-1)
     filled = valid.float().mean(dim=-1).amin(dim=-1)
-    usable = (clear / 0.15).clamp(max=1.0) * (filled / 0.4).clamp(max=1.0)
+    usable = (clear / 0.3).clamp(max=1.0) * (filled / 0.4).clamp(max=1.0)
     return usable * (torch.minimum(linked, torch.full_like(linked, 0.5)) + torch.minimum(with_first, linked * 0 + 0.4))

@@ -128,7 +128,7 @@ def _waves(generator: torch.Generator, reach: Tensor, terrain: bool) -> Tensor:
 def _clutter(generator: torch.Generator, reach: Tensor, count: int) -> _Solids:
     """Things of all sizes on the floor, most of them upright; a scene has between a third and all of them."""
     scenes = len(reach)
-    size = log_uniform(generator, 0.07, 0.42, scenes, count) * reach[:, None]
+    size = log_uniform(generator, 0.05, 0.26, scenes, count) * reach[:, None]
     half = size[..., None] * log_uniform(generator, 0.45, 1.4, scenes, count, 3)
     angle = uniform(generator, 0, 2 * math.pi, scenes, count)
     radius = reach[:, None] * torch.rand(scenes, count, generator=generator).sqrt()

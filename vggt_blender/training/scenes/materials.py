@@ -43,7 +43,7 @@ def random_colors(generator: torch.Generator, *shape: int) -> Tensor:
     kind = torch.rand(shape, generator=generator)
     hue, saturation = torch.rand(shape, generator=generator), torch.rand(shape, generator=generator)
     value = uniform(generator, 0.12, 1.0, *shape).sqrt()
-    grey, earth = kind < 0.35, (kind >= 0.35) & (kind < 0.65)
+    grey, earth = kind < 0.38, (kind >= 0.38) & (kind < 0.76)
     hue = torch.where(earth, 0.03 + 0.1 * hue, hue)
     saturation = torch.where(
         grey, 0.12 * saturation, torch.where(earth, 0.2 + 0.5 * saturation, 0.25 + 0.7 * saturation)
@@ -72,10 +72,10 @@ def random_materials(generator: torch.Generator, scenes: int, surfaces: int, pic
     columns = [
         *colors.flatten(2).unbind(-1),
         pattern.float(),
-        log_uniform(generator, 1.2, 14.0, *shape),
+        log_uniform(generator, 1.5, 16.0, *shape),
         torch.where(chance(generator, 0.5, *shape), uniform(generator, 0.0, 0.6, *shape), torch.zeros(shape)),
-        log_uniform(generator, 0.06, 0.75, *shape),
-        log_uniform(generator, 4.0, 40.0, *shape),
+        log_uniform(generator, 0.15, 1.3, *shape),
+        log_uniform(generator, 5.0, 60.0, *shape),
         uniform(generator, 0.0, 0.8, *shape),
         torch.where(shiny, uniform(generator, 0.05, 0.6, *shape), torch.zeros(shape)),
         log_uniform(generator, 8.0, 200.0, *shape),

@@ -30,10 +30,10 @@ def random_cameras(generator: torch.Generator, layout: Layout, frames: int, heig
     fov, intrinsics = _lenses(generator, scenes, frames, height, width)
     indoor = layout["outdoor"] < 0.5
     # A long lens stands further away, as its user would.
-    framing = torch.where(indoor, uniform(generator, 0.6, 1.3, scenes), uniform(generator, 0.35, 1.1, scenes))
+    framing = torch.where(indoor, uniform(generator, 0.6, 1.7, scenes), uniform(generator, 0.45, 1.7, scenes))
     distance = reach * framing * (0.6 / torch.tan(fov / 2)).clamp(0.6, 2.2)
     target = (
-        torch.cat([uniform(generator, -0.4, 0.4, scenes, 2), uniform(generator, 0.02, 0.35, scenes, 1)], -1)
+        torch.cat([uniform(generator, -0.4, 0.4, scenes, 2), uniform(generator, 0.05, 0.5, scenes, 1)], -1)
         * reach[:, None]
     )
     position, focus = _paths(generator, target, distance, reach, frames)
@@ -92,7 +92,7 @@ def _paths(
     azimuth = uniform(generator, 0, 2 * math.pi, scenes, 1) + turning * span * progress + loose_turn * span * loose
     apart = uniform(generator, -0.3, 0.3, scenes, frames)
     radius = distance[:, None] * (1 + loose_turn * apart - is_kind["dolly"] * length * progress)
-    height = reach[:, None] * log_uniform(generator, 0.12, 1.0, scenes, 1)
+    height = reach[:, None] * log_uniform(generator, 0.15, 1.1, scenes, 1)
     height = height * (1 + 0.5 * uniform(generator, -1, 1, scenes, 1) * progress * turning + 0.6 * loose_turn * apart)
     side = torch.stack([-torch.sin(azimuth), torch.cos(azimuth), torch.zeros_like(azimuth)], -1)
     out = torch.stack([torch.cos(azimuth), torch.sin(azimuth), torch.zeros_like(azimuth)], -1)

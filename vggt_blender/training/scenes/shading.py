@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -9,36 +11,70 @@ from .layout import Layout
 from .materials import FIELDS
 from .noise import fractal_noise
 from .patterns import surface_color
-from .tracing import Hits, dot, far_limit, is_blocked, normalized, pick, trace
+from .tracing import Hits, dot, far_limit, normalized, pick, terrain_distance, trace
 
 _GLOSS, _SHARPNESS, _BUMP = (FIELDS.index(name) for name in ("gloss", "sharpness", "bump"))
 
 
-def radiance(
+class ShadowRays(NamedTuple):
+    """From a point in the light to the surfaces: ``origin`` (F, 3), ``direction`` (F, 3, R).
+
+    Something before t = ``limit`` (F, R) is in the way; ``in_shade`` (F, R) is what the ground already says.
+    """
+
+    origin: Tensor
+    direction: Tensor
+    limit: Tensor
+    in_shade: Tensor
+
+
+def find_surfaces(
     scene: Layout,
     origin: Tensor,
     direction: Tensor,
-    pixel: Tensor,
+    object_t: Tensor,
+    index: Tensor,
     light_offset: Tensor,
     terrain: bool,
-    shadows: bool,
+) -> tuple[Hits, ShadowRays]:
+    """What the rays `direction` (F, 3, R) meet, and the rays that ask whether light gets there.
+
+    `object_t` and `index` as `nearest_object` gives them; `light_offset` (F, 3): a point within the light, of size 1.
+    """
+    hits = trace(scene, origin, direction, object_t, index, terrain)
+    light = scene["light"] + light_offset * scene["light_size"][:, None]
+    clearance = 0.004 * scene["reach"][:, None]
+    lifted = hits.point + hits.normal * clearance[:, None]
+    from_light = lifted - light[..., None]
+    limit = 1.0 - clearance / dot(from_light, from_light).clamp(min=1e-6).sqrt()
+    in_shade = torch.zeros_like(hits.sky)
+    if terrain:
+        in_shade = terrain_distance(scene, light, from_light, limit) < limit
+    return hits, ShadowRays(light, from_light, limit, in_shade)
+
+
+def shade(
+    scene: Layout,
+    direction: Tensor,
+    hits: Hits,
+    light: Tensor,
+    blocked: Tensor,
+    pixel: Tensor,
     pictures: Tensor | None,
 ) -> Tensor:
-    """Linear light (F, 3, R) that arrives along rays `direction` (F, 3, R), z depth 1 in their cameras.
+    """Linear light (F, 3, R) that comes back along the rays.
 
-    `pixel` (F,) is a pixel's width at depth 1, `light_offset` (F, 3) a point within the light, of size 1.
+    `light` (F, 3) where it comes from, `blocked` (F, R) where it does not arrive, `pixel` (F,) a pixel's width at
+    depth 1.
     """
-    hits = trace(scene, origin, direction, terrain)
     far = far_limit(scene)[:, None]
     t = torch.minimum(hits.t, far)
-    point = origin[..., None] + t[:, None] * direction
     view = -normalized(direction)
     footprint = pixel[:, None] * t / dot(view, hits.normal).clamp(min=0.12)
     materials = pick(scene["materials"], hits.surface)
     albedo, fine = surface_color(materials, hits.local_point, hits.local_normal, footprint, pictures)
     normal = normalized(hits.normal + torch.stack(fine, dim=1) * materials[:, _BUMP, None])
-    light = scene["light"] + light_offset * scene["light_size"][:, None]
-    lit, shine = _direct(scene, hits, point, normal, view, light, materials, terrain=terrain, shadows=shadows)
+    lit, shine = _direct(scene, hits, normal, view, light, blocked, materials)
     up = (0.5 + 0.5 * normal[:, 2:]).clamp(0.0, 1.0)
     ambient = torch.lerp(scene["bounce"][..., None], scene["ambient"][..., None], up)
     light_color = scene["light_color"][..., None]
@@ -48,30 +84,16 @@ def radiance(
 
 
 def _direct(
-    scene: Layout,
-    hits: Hits,
-    point: Tensor,
-    normal: Tensor,
-    view: Tensor,
-    light: Tensor,
-    materials: Tensor,
-    *,
-    terrain: bool,
-    shadows: bool,
+    scene: Layout, hits: Hits, normal: Tensor, view: Tensor, light: Tensor, blocked: Tensor, materials: Tensor
 ) -> tuple[Tensor, Tensor]:
     """How much of the lamp's or sun's light comes back matt and as gloss, (F, R) each."""
-    to_light = light[..., None] - point
+    to_light = light[..., None] - hits.point
     distance = dot(to_light, to_light).clamp(min=1e-6).sqrt()
     toward = to_light / distance[:, None]
     falloff = light.norm(dim=-1)[:, None] / distance
     strength = torch.where(scene["outdoor"][:, None] > 0.5, 1.0, (falloff * falloff).clamp(max=6.0))
-    if shadows:
-        clearance = 0.004 * scene["reach"][:, None]
-        lifted = point + hits.normal * clearance[:, None]
-        blocked = is_blocked(scene, light, lifted - light[..., None], 1.0 - clearance / distance, terrain)
-        strength = torch.where(blocked, 0.0, strength)
     # The true normal decides what faces the light: bumps must not light a back side.
-    strength = strength * (dot(hits.normal, toward) > 0)
+    strength = strength * ((dot(hits.normal, toward) > 0) & ~blocked)
     middle = normalized(toward + view)
     gloss = materials[:, _GLOSS] * dot(normal, middle).clamp(min=1e-4) ** materials[:, _SHARPNESS]
     return dot(normal, toward).clamp(min=0.0) * strength, gloss * strength

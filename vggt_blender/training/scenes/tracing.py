@@ -8,7 +8,7 @@ Written without branches on data: `torch.compile` fuses it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,15 +27,16 @@ _KINDS = {
 _FIRST_MESH = BOXES + SPHERES + CYLINDERS + POLYTOPES
 
 
-@dataclass(frozen=True)
-class Hits:
+class Hits(NamedTuple):
     """The first surface along each ray, (F, R) each; vectors (F, 3, R).
 
-    ``t`` (`NEVER` under the sky), ``surface`` the row of the material table (0 under the sky), ``sky`` bool, ``normal``
-    towards the ray's origin, ``local_point`` and ``local_normal`` in the surface's own axes, in metres.
+    ``t`` (`NEVER` under the sky), ``point`` (under the sky only a stand-in), ``surface`` the row of the material table
+    (0 under the sky), ``sky`` bool, ``normal`` towards the ray's origin, ``local_point`` and ``local_normal`` in the
+    surface's own axes, in metres.
     """
 
     t: Tensor
+    point: Tensor
     surface: Tensor
     sky: Tensor
     normal: Tensor
@@ -71,7 +72,8 @@ def nearest_object(scene: Layout, origin: Tensor, direction: Tensor) -> tuple[Te
     return best, index
 
 
-def _nearest_distance(scene: Layout, origin: Tensor, direction: Tensor) -> Tensor:
+def nearest_distance(scene: Layout, origin: Tensor, direction: Tensor) -> Tensor:
+    """t (F, R) of the nearest object, `NEVER` without one."""
     first, *others = (distances.amin(dim=1) for distances in _distances(scene, origin, direction))
     for distances in others:
         first = torch.minimum(first, distances)
@@ -80,17 +82,16 @@ def _nearest_distance(scene: Layout, origin: Tensor, direction: Tensor) -> Tenso
 
 def is_blocked(scene: Layout, origin: Tensor, direction: Tensor, limit: Tensor, terrain: bool) -> Tensor:
     """Whether something lies on the ray before t = `limit` (F, R)."""
-    nearest = _nearest_distance(scene, origin, direction)
+    nearest = nearest_distance(scene, origin, direction)
     if terrain:
-        nearest = torch.minimum(nearest, _terrain_distance(scene, origin, direction, limit))
+        nearest = torch.minimum(nearest, terrain_distance(scene, origin, direction, limit))
     return nearest < limit
 
 
-def trace_depth(scene: Layout, origin: Tensor, direction: Tensor, terrain: bool) -> Tensor:
-    """t (F, R) of the first surface, `NEVER` under the sky and beyond what counts as far."""
-    best = _nearest_distance(scene, origin, direction)
+def first_depth(scene: Layout, origin: Tensor, direction: Tensor, object_t: Tensor, terrain: bool) -> Tensor:
+    """t (F, R) of the first surface, given the nearest object's; `NEVER` under the sky and beyond what is far."""
     surroundings, _, _ = _surroundings(scene, origin, direction, terrain)
-    best = torch.minimum(best, surroundings)
+    best = torch.minimum(object_t, surroundings)
     return torch.where(best < far_limit(scene)[:, None], best, NEVER)
 
 
@@ -99,9 +100,11 @@ def far_limit(scene: Layout) -> Tensor:
     return 15.0 * scene["reach"]
 
 
-def trace(scene: Layout, origin: Tensor, direction: Tensor, terrain: bool) -> Hits:
-    """The first surface along each ray `direction` (F, 3, R) from `origin` (F, 3), with all that shading needs."""
-    object_t, index = nearest_object(scene, origin, direction)
+def trace(scene: Layout, origin: Tensor, direction: Tensor, object_t: Tensor, index: Tensor, terrain: bool) -> Hits:
+    """The first surface along each ray `direction` (F, 3, R) from `origin` (F, 3), with all that shading needs.
+
+    `object_t` and `index` are those of `nearest_object`.
+    """
     around_t, face, sky = _surroundings(scene, origin, direction, terrain)
     is_object = object_t < around_t
     t = torch.where(is_object, object_t, around_t)
@@ -116,6 +119,7 @@ def trace(scene: Layout, origin: Tensor, direction: Tensor, terrain: bool) -> Hi
     normal = torch.where((dot(normal, direction) > 0)[:, None], -normal, normal)
     return Hits(
         t=t,
+        point=point,
         surface=torch.where(is_object, body + SURROUNDINGS, face),
         sky=sky & ~is_object,
         normal=normal,
@@ -215,7 +219,7 @@ def _triangle_distances(scene: Layout, origin: Tensor, direction: Tensor) -> Ten
 def _surroundings(scene: Layout, origin: Tensor, direction: Tensor, terrain: bool) -> tuple[Tensor, Tensor, Tensor]:
     """t (`NEVER` in the sky), material row and whether it is sky, (F, R) each: a room's inside, or ground and sky."""
     if terrain:
-        t = _terrain_distance(scene, origin, direction, far_limit(scene)[:, None].expand_as(direction[:, 0]))
+        t = terrain_distance(scene, origin, direction, far_limit(scene)[:, None].expand_as(direction[:, 0]))
         return t, torch.zeros_like(t, dtype=torch.int64), t >= NEVER
     half = scene["room"]
     middle = torch.stack([torch.zeros_like(half[:, 2]), torch.zeros_like(half[:, 2]), half[:, 2]], dim=-1)
@@ -229,7 +233,7 @@ def _surroundings(scene: Layout, origin: Tensor, direction: Tensor, terrain: boo
     return torch.where(sky, NEVER, t), torch.where(sky, 0, face), sky
 
 
-def _terrain_distance(scene: Layout, origin: Tensor, direction: Tensor, limit: Tensor) -> Tensor:
+def terrain_distance(scene: Layout, origin: Tensor, direction: Tensor, limit: Tensor) -> Tensor:
     """t (F, R) where the ray goes under the ground, `NEVER` where it does not before `limit`: marched, bisected."""
 
     def clearance(t: Tensor) -> Tensor:
