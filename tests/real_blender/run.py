@@ -1,6 +1,7 @@
 """Installs the extension's zip in real Blenders and runs the add-on there; prints what passed and what did not.
 
-    run.py [--blender PATH] [--zip FILE] [--versions 4.3 5.2] [--shot FOLDER] [--pictures FOLDER]
+    run.py [--blender PATH] [--zip FILE] [--versions 4.3 5.2] [--shot FOLDER --first NUMBER]
+           [--pictures FOLDER]
 
 ``--blender`` (or the variable REAL_BLENDER) is a program called as ``PATH setup VERSION``, ``PATH VERSION ARGUMENTS``
 (in the background) and ``PATH gui VERSION SCRIPT`` (in a window). Without it, or where a version cannot be set up, that
@@ -79,7 +80,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--blender", type=Path, default=os.environ.get("REAL_BLENDER"))
     parser.add_argument("--zip", type=Path)
     parser.add_argument("--versions", nargs="+", default=["4.3", "5.2"])
-    parser.add_argument("--shot", type=Path, help="pictures to solve")
+    parser.add_argument("--shot", type=Path, default=ROOT / "samples" / "courtyard", help="pictures to solve")
+    parser.add_argument("--first", type=int, default=1001, help="the first of the eight frames to solve")
     parser.add_argument("--pictures", type=Path, help="keep a picture of every state there")
     return parser.parse_args()
 
@@ -101,7 +103,8 @@ class Blender:
             "VGGT_BACKEND_PYTHON": sys.executable,
             "VGGT_CHECK_SPEAKER": str(speaker),
             "VGGT_CHECK_SCRATCH": str(scratch),
-            "VGGT_CHECK_SHOT": str(options.shot.resolve()) if options.shot else "",
+            "VGGT_CHECK_SHOT": str(options.shot.resolve()),
+            "VGGT_CHECK_FIRST": str(options.first),
             "VGGT_CHECK_PICTURES": str(options.pictures.resolve()) if options.pictures else "",
         }
         if options.pictures:

@@ -1,7 +1,7 @@
 """The add-on in a Blender window: every state drawn, a shot solved, cancel, kill, undo, save and reload.
 
 Takes its surroundings from variables: VGGT_BACKEND_PYTHON, VGGT_CHECK_SPEAKER (a backend that does what it is told),
-VGGT_CHECK_SHOT (pictures to solve; empty: not tried), VGGT_CHECK_SCRATCH (a folder).
+VGGT_CHECK_SHOT and VGGT_CHECK_FIRST (pictures to solve, and the first of them), VGGT_CHECK_SCRATCH (a folder).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from driver import (
 
 SCRATCH = Path(os.environ["VGGT_CHECK_SCRATCH"])
 SPEAKER = os.environ["VGGT_CHECK_SPEAKER"]
-SHOT = os.environ.get("VGGT_CHECK_SHOT", "")
+SHOT, FIRST, FRAMES = os.environ["VGGT_CHECK_SHOT"], int(os.environ["VGGT_CHECK_FIRST"]), 8
 AUTOSAVE_S = 75.0
 
 
@@ -81,9 +81,8 @@ def checks() -> Steps:
     yield from saved_and_read_again()
     preferences().interpreter = ""
     if backend_runs():
+        yield from solved_for_real()
         yield from checked_in_preferences()
-        if SHOT:
-            yield from solved_for_real()
     yield from scaled()
     yield from disabled_while_running()
 
@@ -243,10 +242,7 @@ def checked_in_preferences() -> Steps:
     yield from until(lambda: not checker.running)
     good = {finding.topic: finding.good for finding in checker.findings}
     check("the check finds the engine ready", good.get("COLMAP") is True, checker.findings)
-    yield from picture("preferences")
-    with bpy.context.temp_override(**place("PREFERENCES", "WINDOW")):
-        bpy.ops.wm.window_close()
-    yield 0.5
+    yield from picture("preferences")  # its window stays open: closing it from a script upsets Blender
 
 
 def solved_for_real() -> Steps:
@@ -254,7 +250,8 @@ def solved_for_real() -> Steps:
     bpy.ops.wm.read_homefile(use_factory_startup=True)
     yield from show_tab()
     there = settings()
-    there.source, there.engine, there.use_range, there.first, there.last = SHOT, "colmap", True, 0, 7
+    there.source, there.engine, there.use_range = SHOT, "colmap", True
+    there.first, there.last = FIRST, FIRST + FRAMES - 1
     click(bpy.ops.vggt.solve)
     walls: list[float] = []
     taken: list[float] = []
@@ -279,7 +276,7 @@ def solved_for_real() -> Steps:
     if not len(settings().results):
         return
     result = settings().results[0]
-    check("every frame is placed", result.registered == result.total == 8, (result.registered, result.total))
+    check("every frame is placed", result.registered == result.total == FRAMES, (result.registered, result.total))
     yield from picture("solved")
     window = bpy.context.window_manager.windows[0]
     window.scene.camera = bpy.data.objects[next(name for name in cameras() if name != "Camera")]
