@@ -21,7 +21,7 @@ BACKGROUND = (0.012, 0.014, 0.018)
 PATH_COLOR = (1.0, 0.42, 0.05)
 FRUSTUM_COLOR = (0.15, 0.75, 1.0)
 FRUSTA = 6
-FRUSTUM_DEPTH = 0.085  # of the median distance to the points
+FRUSTUM_DEPTH = 0.072  # of the median distance to the points
 DENSITY, LEAST_CONFIDENT, DOT, STRICT_EDGE = 0.5, 0.2, 0.55, 0.03
 
 
@@ -144,16 +144,16 @@ def _card(corners: Sequence[Vector], plate: Path) -> None:
 
 
 def _look_from_behind(scene: bpy.types.Scene, poses: Sequence[Matrix], reach: float) -> None:
-    """A camera behind, above and to the left of the path, looking over it into the scene."""
+    """A camera behind, above and to the right of the path, looking over it into the scene."""
     middle = sum((pose.translation for pose in poses), Vector()) / len(poses)
     ahead = sum((pose.to_3x3() @ Vector((0, 0, -1)) for pose in poses), Vector())
     ahead.z = 0.0
     ahead.normalize()
     side = ahead.cross(Vector((0, 0, 1)))
-    eye = middle - 0.62 * reach * ahead + 0.42 * reach * side + Vector((0, 0, 0.36 * reach))
-    target = middle + 0.5 * reach * ahead + Vector((0, 0, 0.07 * reach))
+    eye = middle - 0.62 * reach * ahead + 0.36 * reach * side + Vector((0, 0, 0.48 * reach))
+    target = middle + 0.42 * reach * ahead - 0.02 * reach * side + Vector((0, 0, 0.02 * reach))
     data = bpy.data.cameras.new("preview")
-    data.lens, data.clip_start, data.clip_end = 30.0, 0.01 * reach, 100 * reach
+    data.lens, data.clip_start, data.clip_end = 34.0, 0.01 * reach, 100 * reach
     view = bpy.data.objects.new("preview", data)
     view.location = eye
     view.rotation_mode = "QUATERNION"
