@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from vggt_blender.evaluation import Truth, TruthFrame
 from vggt_blender.exchange.reconstruction import Frame, Pose, Tracks
@@ -110,7 +111,7 @@ def shoot(folder: Path, scene: str, path: str) -> Truth:
     for k, pose in enumerate(paths(path)):
         picture, depth = paint(scene, pose)
         name = f"shot.{1001 + k}.png"
-        cv2.imwrite(str(folder / name), picture[..., ::-1])
+        Image.fromarray(picture).save(folder / name)
         frames.append(TruthFrame(name, WIDTH, HEIGHT, pose, LENS, depth))
     return Truth(tuple(frames))
 

@@ -73,6 +73,9 @@ def _sums(values: Array, table: Observations) -> Array:
 def _linear(pose: Array, rays: Array, focal: Array, weight: Array, table: Observations) -> Array:
     rows = pose[:, :2] - rays[:, :, None] * pose[:, 2:]
     normal = _sums(np.einsum("o,oai,oaj->oij", weight * focal**2, rows, rows), table)
+    size = np.einsum("tii->t", normal)
+    # seen from one place alone the distance is open: far away then, rather than at the camera itself
+    normal[:, 3, 3] = np.where(normal[:, 3, 3] < 1e-12 * size, size, normal[:, 3, 3])
     points = np.linalg.eigh(normal)[1][:, :, 0]
     return _in_front(points, pose, weight, table)
 
