@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -96,11 +97,21 @@ def plain_model(checkpoint: Path) -> VGGT:
     return model.eval()
 
 
+def _keep(out: torch.Tensor, place: torch.Tensor) -> None:
+    place.copy_(out.flatten())
+
+
 def run_plain(model: VGGT, images: torch.Tensor, heads: tuple[str, ...]) -> None:
     """All frames at once, every layer's output kept, products as PyTorch makes them."""
-    kept: list[torch.Tensor] = []
     blocks = [*model.aggregator.frame_blocks, *model.aggregator.global_blocks]
-    hooks = [block.register_forward_hook(lambda _block, _inputs, out: kept.append(out)) for block in blocks]
+    sizes, patch = model.config.aggregator, model.config.patch_size
+    tokens = sizes.patch_start + (images.shape[-2] // patch) * (images.shape[-1] // patch)
+    # Made before the run: kept tensors between those that come and go would fragment glibc's heap by gigabytes.
+    kept = torch.empty(len(blocks), len(images) * tokens * sizes.embed_dim)
+    hooks = [
+        block.register_forward_hook(lambda _block, _inputs, out, place=place: _keep(out, place))
+        for block, place in zip(blocks, kept, strict=True)
+    ]
     plain_products = mock.patch.object(linear, "one_dnn_is_faster", return_value=False)
     with torch.no_grad(), plain_products:
         model(images, heads=heads, chunks=Chunks(frames=len(images), maps=8))
@@ -243,7 +254,8 @@ def main() -> None:
         for line in cuda_rows(options):
             print(line, flush=True)
     else:
-        print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, heads: {', '.join(options.heads)}\n")
+        print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, heads: {', '.join(options.heads)}")
+        print(f"Load of the machine before: {os.getloadavg()[0]:.1f} (above 0.5, other programs slowed both sides)\n")
         with tempfile.TemporaryDirectory(dir=ROOT, prefix=".cache-") as folder:
             checkpoint = options.checkpoint or Path(folder) / "random.safetensors"
             if not options.checkpoint:
