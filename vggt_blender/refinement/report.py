@@ -21,7 +21,7 @@ class RefinementReport:
     ``reason`` says in one sentence what happened. ``tracks`` were used. ``model`` is ``bundle``, or ``rotation`` for a
     camera that only turns; ``lens`` what of the lens moved: ``fixed``, ``focal`` or ``distortion``; ``focal_change``
     relative (the median over the frames). ``carried`` frames had too few tracks and were moved along with their
-    neighbours. Jitter is None for stills.
+    neighbours, ``registered`` ones had no pose before. Jitter is None for stills.
     """
 
     accepted: bool

@@ -14,7 +14,7 @@ from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Points, Pose, Reconstruction, load_reconstruction
 from ..exchange.writer import ReconstructionWriter
 from ..geometry.alignment import Similarity, align_cameras
-from ..geometry.cameras import homogeneous, invert_pose
+from ..geometry.cameras import camera_center, homogeneous, invert_pose
 from ..inference.frames import FrameSource
 from .acceptance import is_better
 from .adjustment import Adjusted, Freedom
@@ -27,6 +27,11 @@ from .solve import Refined, refine_views
 from .views import Views, pose_of, views_of
 
 Array = NDArray[np.float64]
+
+FAR_OFF = 4.0
+"""Frames whose cameras moved by more than this many times the usual do not say where the world lies."""
+
+TRIALS = 100
 
 LENS_NAMES = {Freedom.POSES: "fixed", Freedom.FOCAL: "focal", Freedom.DISTORTION: "distortion"}
 
@@ -63,7 +68,9 @@ def refine(folder: Path | str, source: FrameSource, report: Reporter, *, fix_len
         _write(Path(folder), result, outcome)
     outcome = replace(outcome, seconds=time.monotonic() - began)
     report.status(outcome.sentence())
-    if outcome.carried:
+    if outcome.accepted and outcome.registered:
+        report.status(f"Placed anew: {', '.join(outcome.registered)}.")
+    if outcome.accepted and outcome.carried:
         report.warning(
             f"Too little to track for refinement, moved along with the others: {', '.join(outcome.carried)}."
         )
@@ -88,9 +95,9 @@ def _refined(reconstruction: Reconstruction, source: FrameSource, report: Report
 def _in_world(refined: Refined, before: Views) -> Refined:
     """Moved as a whole onto the input, and frames that took no part moved along with the nearest that did."""
     part = refined.held & before.placed
-    move = align_cameras(refined.views.poses[part], before.poses[part])
-    if refined.adjusted is None:
-        move = Similarity(1.0, np.eye(3), np.zeros(3))  # a camera that only turns was aligned when it was solved
+    move = Similarity(1.0, np.eye(3), np.zeros(3))  # a camera that only turns was aligned when it was solved
+    if refined.adjusted is not None:
+        move = _align(refined.views.poses[part], before.poses[part])
     poses = np.stack([move.apply_to_pose(pose) for pose in refined.views.poses])
     known = np.flatnonzero(refined.held)
     for k in np.flatnonzero(before.placed & ~refined.held):
@@ -103,6 +110,28 @@ def _in_world(refined: Refined, before: Views) -> Refined:
         points /= np.linalg.norm(points, axis=1, keepdims=True)
         adjusted = replace(adjusted, structure=replace(adjusted.structure, points=points))
     return replace(refined, views=replace(refined.views, poses=poses), adjusted=adjusted)
+
+
+def _align(source: Array, target: Array) -> Similarity:
+    """The similarity between poses (N, 3, 4) that most cameras agree on: a few badly wrong ones do not move the world.
+
+    Of alignments of random halves the one with the least median distance, then of all that come close to it.
+    """
+    rng = np.random.default_rng(0)
+    centers, goals = camera_center(source), camera_center(target)
+
+    def away(move: Similarity) -> Array:
+        return np.asarray(np.linalg.norm(move.apply(centers) - goals, axis=1))
+
+    best = align_cameras(source, target)
+    for _ in range(TRIALS if len(source) >= 6 else 0):
+        half = rng.permutation(len(source))[: len(source) // 2]
+        move = align_cameras(source[half], target[half])
+        if np.median(away(move)) < np.median(away(best)):
+            best = move
+    distance = away(best)
+    close = distance <= FAR_OFF * np.median(distance)
+    return align_cameras(source[close], target[close])
 
 
 def _outcome(reconstruction: Reconstruction, refined: Refined) -> RefinementReport:
@@ -125,6 +154,7 @@ def _outcome(reconstruction: Reconstruction, refined: Refined) -> RefinementRepo
         lens=LENS_NAMES[refined.freedom],
         focal_change=float(np.median(views.focal[placed] / before.focal[placed]) - 1),
         carried=carried,
+        registered=tuple(frame.name for k, frame in enumerate(frames) if refined.held[k] and not placed[k]),
         jitter_before=jitter(before.poses[placed]) if ordered else None,
         jitter_after=jitter(views.poses[placed]) if ordered else None,
     )
@@ -132,7 +162,8 @@ def _outcome(reconstruction: Reconstruction, refined: Refined) -> RefinementRepo
 
 def _result(reconstruction: Reconstruction, refined: Refined, source: FrameSource) -> _Result:
     views, frames = refined.views, reconstruction.frames
-    poses: list[Pose | None] = [pose_of(views, k) if frame.registered else None for k, frame in enumerate(frames)]
+    known = views.placed | refined.held
+    poses: list[Pose | None] = [pose_of(views, k) if known[k] else None for k in range(len(frames))]
     new = [replace(frame, pose=pose) for frame, pose in zip(frames, poses, strict=True)]
     factors = np.ones(len(frames))
     if refined.adjusted is None:

@@ -13,6 +13,7 @@ from ..geometry.cameras import camera_center
 from .acceptance import Agreement, agreement, is_surely_better
 from .adjustment import Adjusted, Freedom, adjust
 from .correspondences import Correspondences
+from .registration import place_others
 from .report import Refusal
 from .rotation_only import turn_only
 from .rotations import average_rotations
@@ -129,6 +130,8 @@ def _bundles(
     start = _start(few, held_out, views, found, Freedom.POSES if fix_lens else Freedom.FOCAL)
     for freedom in (Freedom.POSES,) if fix_lens else (Freedom.FOCAL, Freedom.DISTORTION):
         adjusted = adjust(many, start, freedom, FINE)
+        if adjusted.held.sum() >= 2 and not adjusted.held.all():
+            adjusted = adjust(many, place_others(many, adjusted), freedom, FINE)
         if adjusted.held.sum() < 2 or adjusted.used.tracks < FEWEST_TRACKS:
             continue
         after = agreement(held_out, adjusted.views)
