@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Disturbance:
-    """``degrees`` of turn, ``path`` and ``focal`` as parts; ``lens_known`` keeps the distortion of the truth."""
+    """``degrees`` of turn, ``path`` and ``focal`` as parts. Distortion is always taken away: no network finds it."""
 
     name: str
     degrees: float

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pycolmap
 
-from .adjustment import Adjusted
+from .adjustment import LEAST_ANGLE, Adjusted
 from .correspondences import colmap_camera
 from .tracks import Observations
 from .triangulation import triangulate
@@ -28,7 +28,7 @@ def place_others(table: Observations, adjusted: Adjusted) -> Views:
     worst = np.zeros(seen.tracks)
     np.maximum.at(worst, seen.track, structure.error)
     xyz = np.full((table.tracks, 3), np.nan)
-    good = (worst < MAX_ERROR) & (structure.angle > 0.5)
+    good = (worst < MAX_ERROR) & (structure.angle > LEAST_ANGLE)
     xyz[tracks[good]] = structure.positions()[good]
     poses, placed = views.poses.copy(), views.placed.copy()
     for k in np.flatnonzero(~held):

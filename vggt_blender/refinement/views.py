@@ -45,11 +45,6 @@ class Views:
         """(N,) geometric mean of fx and fy, working pixels."""
         return np.array([np.sqrt(lens.fx * lens.fy) for lens in self.lenses])
 
-    @property
-    def zooms(self) -> bool:
-        """Whether every frame has a lens of its own although the pictures have one size."""
-        return len(np.unique(self.groups)) == len(self) > len(np.unique(self.sizes, axis=0))
-
     def rays(self, frame: NDArray[np.intp], xy: Array) -> Array:
         """Ideal normalised rays (O, 2) of working pixels `xy` (O, 2) seen in frames `frame` (O,)."""
         rays = np.empty_like(xy)
@@ -59,7 +54,7 @@ class Views:
         return rays
 
 
-def views_of(frames: Sequence[Frame], *, share_lens: bool = True) -> Views:
+def views_of(frames: Sequence[Frame]) -> Views:
     """The cameras of a reconstruction's frames; frames that are not registered borrow the nearest one's lens and pose.
 
     Raises ValueError where no frame is registered.
@@ -81,7 +76,7 @@ def views_of(frames: Sequence[Frame], *, share_lens: bool = True) -> Views:
         poses.append(pose.camera_from_world)
         lenses.append(lens)
     sizes = np.array([(frame.width, frame.height) for frame in frames], np.float64)
-    groups = _lens_groups(sizes, lenses, placed) if share_lens else np.arange(len(frames))
+    groups = _lens_groups(sizes, lenses, placed)
     return Views(np.stack(poses), _shared(lenses, groups, placed), groups, sizes * scales[:, None], scales, placed)
 
 
