@@ -236,9 +236,7 @@ def _convert(options: Arguments) -> int:
     if options.name is None or Path(options.name).suffix != ".pt":
         raise JobError("usage", "Name the .pt file to convert: 'models convert model.pt' writes model.safetensors.")
     if find_spec("torch") is None:
-        raise JobError(
-            "no_engine", "Converting needs torch here: run pip install '.[vggt]' in the extension's folder."
-        )
+        raise JobError("no_engine", "Converting needs torch here: run pip install '.[vggt]' in the extension's folder.")
     from .inference.checkpoints import convert
 
     source = Path(options.name)

@@ -148,9 +148,7 @@ def download(name: str, report: Reporter) -> Path:
         raise JobError("usage", f"There is no model '{name}': choose one of {', '.join(CATALOG)}.")
     entry = CATALOG[name]
     if not can_download():
-        raise JobError(
-            "no_hub", "Downloads need huggingface_hub: run pip install '.[vggt]' in the extension's folder."
-        )
+        raise JobError("no_hub", "Downloads need huggingface_hub: run pip install '.[vggt]' in the extension's folder.")
     present = cached(entry)
     if present is not None:
         return present
