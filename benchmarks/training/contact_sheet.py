@@ -1,6 +1,6 @@
 """The picture in docs/training.md: generated scenes, three frames each, and the depth of the first.
 
-python benchmarks/training/contact_sheet.py docs/training_scenes.jpg
+python benchmarks/training/contact_sheet.py docs/training_scenes.png
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PIL import Image
 
 from vggt_blender.training.scenes import SceneConfig, SceneGenerator
 
-HEIGHT, WIDTH = 126, 168
+HEIGHT, WIDTH = 98, 126
 """Of each picture, in pixels."""
 
 
@@ -41,12 +41,14 @@ def contact_sheet(rows: int, columns: int, seed: int) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--rows", type=int, default=10)
+    parser.add_argument("--rows", type=int, default=6)
     parser.add_argument("--columns", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     sheet = contact_sheet(arguments.rows, arguments.columns, arguments.seed)
-    Image.fromarray(sheet).save(arguments.output, quality=80, optimize=True)
+    # A palette and no grain between its colors: a third of the size, and nothing lost that matters here.
+    small = Image.fromarray(sheet).quantize(256, dither=Image.Dither.NONE)
+    small.save(arguments.output, optimize=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Kernels:
 
 
 def _fused(function: Function, rays: int, options: dict[str, Any] | None) -> Function:
-    """`function` compiled for any number of rays: those of argument number `rays` along its last axis."""
+    """`function` compiled for any number of rays: the last side of argument number `rays` and of all like it."""
     compiled = torch.compile(function, options=options)
     broken = False
 
@@ -48,8 +48,9 @@ def _fused(function: Function, rays: int, options: dict[str, Any] | None) -> Fun
         nonlocal broken
         if not broken:
             try:
-                bundle: Tensor = arguments[rays]
-                torch._dynamo.mark_dynamic(bundle, bundle.dim() - 1)
+                for tensor in _tensors(arguments):
+                    if tensor.dim() > 1 and tensor.shape[-1] == arguments[rays].shape[-1]:
+                        torch._dynamo.maybe_mark_dynamic(tensor, tensor.dim() - 1)
                 return compiled(*arguments)
             except Exception as failure:
                 broken = True
@@ -58,3 +59,11 @@ def _fused(function: Function, rays: int, options: dict[str, Any] | None) -> Fun
         return function(*arguments)
 
     return call
+
+
+def _tensors(arguments: tuple[Any, ...]) -> Iterator[Tensor]:
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            yield argument
+        elif isinstance(argument, tuple):
+            yield from _tensors(argument)
