@@ -4,12 +4,15 @@ import bpy
 
 from . import pump
 from .cancel import VGGT_OT_cancel
+from .cancel_setup import VGGT_OT_cancel_setup
 from .check_backend import VGGT_OT_check_backend
 from .dismiss import VGGT_OT_dismiss
 from .import_reconstruction import VGGT_OT_import_reconstruction, draw_menu
 from .open_folder import VGGT_OT_open_folder
 from .pick_source import VGGT_OT_pick_source
+from .remove_backend import VGGT_OT_remove_backend
 from .remove_result import VGGT_OT_remove_result
+from .setup_backend import VGGT_OT_setup_backend
 from .show_details import VGGT_OT_copy_details, VGGT_OT_show_details
 from .solve import VGGT_OT_solve
 
@@ -24,6 +27,9 @@ CLASSES = (
     VGGT_OT_copy_details,
     VGGT_OT_dismiss,
     VGGT_OT_check_backend,
+    VGGT_OT_setup_backend,
+    VGGT_OT_cancel_setup,
+    VGGT_OT_remove_backend,
 )
 
 

@@ -6,6 +6,7 @@ import bpy
 
 from ..vggt_blender.exchange.messages import JobError
 from . import pump
+from .backend_setup import setup
 from .check import check
 from .locations import interpreter
 
@@ -21,6 +22,9 @@ class VGGT_OT_check_backend(bpy.types.Operator):
     def poll(cls, _context: bpy.types.Context) -> bool:
         if check.running:
             cls.poll_message_set("The check is running")
+            return False
+        if setup.running:
+            cls.poll_message_set("The backend is being set up")
             return False
         return True
 

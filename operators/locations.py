@@ -6,7 +6,8 @@ from pathlib import Path
 
 import bpy
 
-from ..vggt_blender.backend.environment import find_interpreter
+from ..vggt_blender.backend.environment import find_interpreter, interpreter_in
+from ..vggt_blender.backend.setup import environment_in
 
 PACKAGE = __package__.rpartition(".")[0]
 ROOT = Path(__file__).parents[1]
@@ -21,7 +22,22 @@ def preferences(context: bpy.types.Context) -> bpy.types.AddonPreferences | None
 def interpreter(context: bpy.types.Context) -> Path:
     """The backend's Python. Raises `JobError` where there is none."""
     chosen = preferences(context)
-    return find_interpreter(ROOT, bpy.path.abspath(chosen.interpreter) if chosen is not None else "")
+    path = bpy.path.abspath(chosen.interpreter) if chosen is not None else ""
+    return find_interpreter(ROOT, path, interpreter_in(environment_in(backend_folder(context))))
+
+
+def backend_folder(context: bpy.types.Context) -> Path:
+    """Where the set-up makes the backend: in the preferred folder, else among ours."""
+    chosen = preferences(context)
+    if chosen is not None and chosen.backend_folder:
+        return Path(bpy.path.abspath(chosen.backend_folder)).absolute()
+    return _user_folder() / "backend"
+
+
+def wheels_folder(context: bpy.types.Context) -> Path | None:
+    """The folder that the set-up takes packages from; None: the network."""
+    chosen = preferences(context)
+    return Path(bpy.path.abspath(chosen.wheels_folder)) if chosen is not None and chosen.wheels_folder else None
 
 
 def new_result_folder(context: bpy.types.Context, title: str) -> Path:

@@ -10,6 +10,7 @@ import atexit
 import bpy
 from bpy.app.handlers import persistent
 
+from .backend_setup import setup
 from .check import check
 from .session import session
 
@@ -50,15 +51,16 @@ def unregister() -> None:
 
 
 def _tick() -> float | None:
-    news = session.step()
-    if check.step() or news:
+    news = [session.step(), check.step(), setup.step()]
+    if any(news):
         redraw_panels()
-    return INTERVAL_S if session.task is not None or check.running else None
+    return INTERVAL_S if session.task is not None or check.running or setup.running else None
 
 
 def _close() -> None:
     session.close()
     check.close()
+    setup.close()
 
 
 @persistent

@@ -60,12 +60,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Notice:
-    """How the last solve ended, where that needs saying. ``folder`` is a result that waits to be imported by hand."""
+    """How the last solve or set-up ended, where that needs saying. ``folder`` is a result to be imported by hand."""
 
     message: str
     detail: str = ""
     failed: bool = False
     folder: Path | None = None
+    about_setup: bool = False
 
 
 class Session:
@@ -82,8 +83,7 @@ class Session:
         assert self.task is None
         self.notice = None
         if self.client is not None and self.client.interpreter != interpreter:
-            self.client.close_aside()
-            self.client = None
+            self.close_backend()
         if self.client is None:
             self.client = BackendClient(interpreter, ROOT)
         job = replace(job, id=uuid.uuid4().hex[:12])
@@ -100,9 +100,16 @@ class Session:
             self.task.cancelling = True
             self.client.cancel(self.task.job.id)
 
-    def fail(self, failure: JobError) -> None:
+    def fail(self, failure: JobError, about_setup: bool = False) -> None:
         """Show `failure` in the panel."""
-        self.notice = Notice(failure.message, failure.detail, failed=True)
+        self.notice = Notice(failure.message, failure.detail, failed=True, about_setup=about_setup)
+
+    def close_backend(self) -> None:
+        """End the idle backend without waiting for it; the next task starts another."""
+        assert self.task is None
+        if self.client is not None:
+            self.client.close_aside()
+            self.client = None
 
     def forget_waiting(self, folder: Path) -> None:
         """The result in `folder` has been imported by hand."""

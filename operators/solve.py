@@ -6,6 +6,7 @@ from bpy.props import BoolProperty
 from ..vggt_blender.exchange.job import FrameRange, Job
 from ..vggt_blender.exchange.messages import JobError
 from . import pump
+from .backend_setup import setup
 from .locations import interpreter, new_result_folder
 from .placement import AsksPlacement
 from .session import session
@@ -29,6 +30,9 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.task is not None:
             cls.poll_message_set("A solve is running")
+            return False
+        if setup.running:
+            cls.poll_message_set("The backend is being set up")
             return False
         if not context.scene.vggt.source:
             cls.poll_message_set("Choose pictures or a video first")

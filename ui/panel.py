@@ -2,11 +2,14 @@
 
 import bpy
 
+from ..operators.backend_setup import setup
 from ..operators.locations import PACKAGE, interpreter
 from ..operators.results import selected_result
-from ..operators.session import Notice, Task, session
+from ..operators.session import Task, session
 from ..operators.sources import source_summary
 from ..vggt_blender.exchange.messages import JobError
+from .backend import draw_setup
+from .notice import draw_notice
 from .text import about, draw_wrapped
 
 
@@ -34,7 +37,7 @@ class VGGT_PT_shot(_Tab, bpy.types.Panel):
             row.scale_y = 1.6
             row.operator("vggt.solve", icon="TRACKER")
         if session.notice is not None:
-            _draw_notice(layout, session.notice, width)
+            draw_notice(layout, session.notice, width)
 
 
 class VGGT_PT_options(_Tab, bpy.types.Panel):
@@ -93,10 +96,17 @@ class VGGT_PT_results(_Tab, bpy.types.Panel):
 def _draw_missing_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     try:
         interpreter(context)
+        message = ""
     except JobError as failure:
-        box = layout.box()
-        draw_wrapped(box, failure.message, context.region.width - 20, icon="ERROR")
-        box.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = PACKAGE
+        message = failure.message
+    if not message and not setup.running:
+        return
+    box = layout.box()
+    width = context.region.width - 20
+    if message and not setup.running:
+        draw_wrapped(box, message, width, icon="ERROR")
+    draw_setup(box, context, width)
+    box.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = PACKAGE
 
 
 def _draw_source(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
@@ -130,14 +140,3 @@ def _draw_progress(layout: bpy.types.UILayout, task: Task, width: int) -> None:
     row = box.row()
     row.scale_y = 1.2
     row.operator("vggt.cancel", icon="CANCEL")
-
-
-def _draw_notice(layout: bpy.types.UILayout, notice: Notice, width: int) -> None:
-    box = layout.box().column()
-    draw_wrapped(box, notice.message, width, icon="ERROR" if notice.failed else "INFO")
-    row = box.row(align=True)
-    if notice.folder is not None:
-        row.operator("vggt.import_reconstruction", text="Import", icon="IMPORT").filepath = str(notice.folder)
-    if notice.detail:
-        row.operator("vggt.show_details", icon="TEXT")
-    row.operator("vggt.dismiss", text="" if notice.detail or notice.folder else "Dismiss", icon="X")

@@ -5,7 +5,10 @@ from bpy.props import StringProperty
 
 from ..operators.check import check
 from ..operators.locations import PACKAGE, interpreter
+from ..operators.session import session
 from ..vggt_blender.exchange.messages import JobError
+from .backend import draw_setup
+from .notice import draw_notice
 from .text import draw_wrapped
 
 
@@ -14,8 +17,21 @@ class VGGT_AP_preferences(bpy.types.AddonPreferences):
 
     interpreter: StringProperty(
         name="Backend Python",
-        description="The Python that solves, in an environment of its own. Empty: the one that 'make' prepared",
+        description="The Python that solves, in an environment of its own. Empty: the one that was set up here, else "
+        "the one that 'make' prepared",
         subtype="FILE_PATH",
+    )
+    backend_folder: StringProperty(
+        name="Set Up In",
+        description="An empty folder for the backend's environment. Empty: the extension's own folder, which goes when "
+        "the extension is removed",
+        subtype="DIR_PATH",
+    )
+    wheels_folder: StringProperty(
+        name="Wheels",
+        description="A folder with all packages as wheels, uv's included, to set up without a network. Empty: they are "
+        "fetched from the network",
+        subtype="DIR_PATH",
     )
     results_folder: StringProperty(
         name="Results",
@@ -31,7 +47,19 @@ class VGGT_AP_preferences(bpy.types.AddonPreferences):
         layout.prop(self, "interpreter", placeholder="Found by itself")
         _draw_backend(layout.column(), context)
         layout.separator()
+        layout.prop(self, "backend_folder", placeholder="The extension's own folder")
+        layout.prop(self, "wheels_folder", placeholder="From the network")
+        _draw_set_up(layout.column(), context)
+        layout.separator()
         layout.prop(self, "results_folder", placeholder="Beside the .blend")
+
+
+def _draw_set_up(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    split = layout.split(factor=0.7)
+    draw_setup(split, context, context.region.width * 0.65)
+    split.operator("vggt.remove_backend", icon="TRASH")
+    if session.notice is not None and session.notice.about_setup:
+        draw_notice(layout, session.notice, context.region.width)
 
 
 def _draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -32,7 +32,7 @@ def program(path: Path) -> Path:
     return path
 
 
-def test_the_order_is_preference_variable_clone_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_is_preference_variable_set_up_clone_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "clone"
     root.mkdir()
     with pytest.raises(JobError, match="not set up") as caught:
@@ -44,9 +44,12 @@ def test_the_order_is_preference_variable_clone_record(tmp_path: Path, monkeypat
     assert find_interpreter(root) == recorded
     made = program(interpreter_in(root / ".venv"))
     assert find_interpreter(root) == made
+    assert find_interpreter(root, set_up=tmp_path / "not there") == made
+    set_up = program(tmp_path / "set up" / "python")
+    assert find_interpreter(root, set_up=set_up) == set_up
     named = program(tmp_path / "named")
     monkeypatch.setenv(VARIABLE, str(named))
-    assert find_interpreter(root) == named
+    assert find_interpreter(root, set_up=set_up) == named
     chosen = program(tmp_path / "chosen")
     assert find_interpreter(root, str(chosen)) == chosen
 

@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import tomllib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from vggt_blender.backend import setup, uv_wheel
+from vggt_blender.backend import setup
 from vggt_blender.backend.environment import interpreter_in
 from vggt_blender.exchange.messages import JobError
 
 ROOT = Path(__file__).parents[2]
-MODULES = {"pillow": "PIL", "opencv-python-headless": "cv2"}
-
-
-@pytest.fixture(scope="module")
-def uv_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("uv")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
-    done = subprocess.run([*command, f"uv=={uv_wheel.VERSION}"], capture_output=True, text=True, check=False)
-    file = folder / uv_wheel.wheel_name_and_hash()[0]
-    if done.returncode != 0 or not file.is_file():
-        pytest.skip(f"uv's wheel cannot be had here: {done.stderr.strip()[-200:]}")
-    return file
-
-
-@pytest.fixture
-def wheels(uv_file: Path, tmp_path: Path) -> Path:
-    """A folder with uv and an empty module for every pinned package."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    shutil.copy(uv_file, folder)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for requirement in project["dependencies"] + project["optional-dependencies"]["vggt"]:
-        name, version = re.match(r"([\w-]+)==([\d.]+)", requirement).groups()
-        make_wheel(folder, name, version)
-    return folder
-
-
-def make_wheel(folder: Path, name: str, version: str, content: str = "") -> None:
-    package = name.replace("-", "_")
-    info = f"{package}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{package}-{version}-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{MODULES.get(name, package)}/__init__.py", content or f"__version__ = '{version}'\n")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
 
 
 def run_setup(folder: Path, wheels: Path, *options: str) -> tuple[int, list[dict]]:
@@ -109,7 +73,9 @@ def test_failed_update_keeps_the_environment_that_worked(wheels: Path, tmp_path:
     assert version_of(interpreter_in(setup.environment_in(folder)), "torch") == "2.13.0"
 
 
-def test_package_that_does_not_import_is_a_failure(wheels: Path, tmp_path: Path) -> None:
+def test_package_that_does_not_import_is_a_failure(
+    wheels: Path, make_wheel: Callable[..., None], tmp_path: Path
+) -> None:
     make_wheel(wheels, "pycolmap", "4.2.1", "raise ImportError('libfoo.so is missing')\n")
     status, lines = run_setup(tmp_path / "backend", wheels)
     assert status == 1
@@ -151,3 +117,14 @@ def test_somebody_elses_folder_is_neither_used_nor_removed(wheels: Path, tmp_pat
     with pytest.raises(JobError, match="not made by this add-on"):
         setup.remove(tmp_path / "precious")
     assert [path.name for path in (tmp_path / "precious").iterdir()] == ["work.txt"]
+
+
+def test_removal_takes_what_was_made_and_leaves_what_was_added(wheels: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "backend"
+    assert run_setup(folder, wheels, "--without-vggt")[0] == 0
+    (folder / "notes.txt").write_text("mine")
+    status, lines = run_setup(folder, wheels, "--remove")
+    assert (status, lines[-1]["type"]) == (0, "done")
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    status, lines = run_setup(folder, wheels, "--remove")
+    assert (status, lines[-1]["type"]) == (1, "error")

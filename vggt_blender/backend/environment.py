@@ -26,11 +26,12 @@ _PYTHON_VARIABLES = (
 )
 
 
-def find_interpreter(root: Path, chosen: str = "") -> Path:
-    """The backend's Python: `chosen` by the user, else `VGGT_BACKEND_PYTHON`, else what `make` made.
+def find_interpreter(root: Path, chosen: str = "", set_up: Path | None = None) -> Path:
+    """The backend's Python: `chosen` by the user, else `VGGT_BACKEND_PYTHON`, else `set_up`, else what `make` made.
 
-    `root` is the extension's folder. A choice that does not exist is an error rather than a reason to look elsewhere.
-    Raises `JobError` with code ``no_backend`` and what to do.
+    `root` is the extension's folder, `set_up` where the add-on's own set-up puts its interpreter. A choice that does
+    not exist is an error rather than a reason to look elsewhere. Raises `JobError` with code ``no_backend`` and what to
+    do.
     """
     for choice, where in ((chosen, "the preferences"), (os.environ.get(VARIABLE, ""), f"the variable {VARIABLE}")):
         if choice:
@@ -38,10 +39,10 @@ def find_interpreter(root: Path, chosen: str = "") -> Path:
             if not _is_program(path):
                 raise JobError(NO_BACKEND, f"The backend's Python in {where} is not a program: '{path}'.")
             return path.absolute()
-    for prepared in (interpreter_in(root.resolve() / ".venv"), _recorded()):
+    for prepared in (set_up, interpreter_in(root.resolve() / ".venv"), _recorded()):
         if prepared is not None and _is_program(prepared):
             return prepared
-    raise JobError(NO_BACKEND, "Backend not set up: choose its Python in the add-on's preferences.")
+    raise JobError(NO_BACKEND, "Backend not set up: set it up or choose its Python in the add-on's preferences.")
 
 
 def interpreter_in(environment: Path) -> Path:

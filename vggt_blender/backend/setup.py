@@ -27,6 +27,7 @@ from .environment import interpreter_in, process_environment
 from .uv_wheel import provide_uv
 
 JOB = "setup"
+MADE = ("environment", "environment.partial", "cache", "uv")
 MARKER = "made-by-vggt-matchmove.txt"
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "pyproject.toml"
@@ -98,10 +99,22 @@ def install(plan: Plan, report: messages.Reporter) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Delete what `install` made. Raises `JobError` for any other folder."""
+    """Delete what `install` made, and `folder` too where nothing else is in it. Raises `JobError` for any other folder.
+
+    The mark goes last, so that a removal that was stopped can be finished.
+    """
     if not is_ours(folder):
         raise JobError("setup", f"'{folder}' was not made by this add-on: nothing was removed.")
-    shutil.rmtree(folder)
+    try:
+        for name in MADE:
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+        (folder / MARKER).unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    except OSError as failure:
+        text = f"'{failure.filename or folder}' cannot be removed: {failure.strerror or failure}."
+        raise JobError("setup", text) from None
 
 
 def _claim(folder: Path) -> None:
@@ -190,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--without-vggt", action="store_true", help="leave torch out: the classical engine only")
     parser.add_argument("--torch-backend", default="auto", help="uv's name of PyTorch's build: auto, cpu, cu128, ...")
     parser.add_argument("--find-links", type=Path, metavar="FOLDER", help="take everything from this folder of wheels")
+    parser.add_argument("--remove", action="store_true", help="delete what an earlier set-up made in the folder")
     parser.add_argument("--end-with-input", action="store_true", help="stop when standard input ends")
     options = parser.parse_args(arguments)
     plan = Plan(options.folder, options.python, not options.without_vggt, options.torch_backend, options.find_links)
@@ -197,6 +211,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.end_with_input:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        if options.remove:
+            _Printed().status("Removing the backend.")
+            remove(options.folder)
+            _print(messages.done(JOB, os.fspath(options.folder)))
+            return 0
         interpreter = install(plan, _Printed())
     except (JobError, KeyboardInterrupt) as failure:
         error = failure if isinstance(failure, JobError) else Cancelled()

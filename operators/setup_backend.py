@@ -1,0 +1,68 @@
+"""Make the backend's environment in a folder of its own, never in Blender's Python."""
+
+import bpy
+from bpy.props import BoolProperty
+
+from ..vggt_blender.exchange.messages import JobError
+from . import pump
+from .backend_setup import OFFLINE, is_busy, own_python, setup, size_text
+from .locations import backend_folder, preferences, wheels_folder
+from .session import session
+
+
+class VGGT_OT_setup_backend(bpy.types.Operator):
+    """Make a Python environment for the backend and install what it needs there. Blender's own Python stays as it is"""
+
+    bl_idname = "vggt.setup_backend"
+    bl_label = "Set Up Backend"
+    bl_options = {"REGISTER"}
+
+    with_vggt: BoolProperty(
+        name="With VGGT",
+        description="Install PyTorch too, which the VGGT engine needs. COLMAP works without",
+        default=True,
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if is_busy(cls):
+            return False
+        if preferences(context) is None:
+            cls.poll_message_set("Enable the add-on in the preferences first")
+            return False
+        if wheels_folder(context) is None and not bpy.app.online_access:
+            cls.poll_message_set(OFFLINE)
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_props_dialog(
+            self, width=420, title="Set Up Backend", confirm_text="Set Up"
+        )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """What happens on OK: what is fetched, how large it is, and where it goes."""
+        column = self.layout.column()
+        column.prop(self, "with_vggt")
+        column.label(text=f"Takes {size_text(self.with_vggt)}", icon="DISK_DRIVE", translate=False)
+        column.label(text=str(backend_folder(context)), icon="FILE_FOLDER", translate=False)
+        wheels = wheels_folder(context)
+        source = "Fetched from the Python Package Index and PyTorch's" if wheels is None else f"Taken from {wheels}"
+        column.label(text=source, icon="INTERNET" if wheels is None else "PACKAGE", translate=False)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        wheels = wheels_folder(context)
+        try:
+            arguments = [str(backend_folder(context)), "--python", str(own_python())]
+            arguments += [] if self.with_vggt else ["--without-vggt"]
+            arguments += [] if wheels is None else ["--find-links", str(wheels)]
+            setup.start(arguments)
+            pump.watch()
+            if bpy.app.background:
+                setup.wait()
+        except JobError as failure:
+            session.fail(failure, about_setup=True)
+            self.report({"ERROR"}, failure.message)
+            return {"CANCELLED"}
+        return {"FINISHED"}

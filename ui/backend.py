@@ -1,0 +1,21 @@
+"""The backend's set-up, as the panel and the preferences both show it."""
+
+import bpy
+
+from ..operators.backend_setup import OFFLINE, setup, size_text
+from ..operators.locations import wheels_folder
+from .text import draw_wrapped
+
+
+def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context, width: float) -> None:
+    """The button with what it costs, or the news of the set-up under way with its own."""
+    column = layout.column()
+    if setup.running:
+        draw_wrapped(column, "Stopping" if setup.cancelling else setup.stage, width, icon="SORTTIME")
+        column.operator("vggt.cancel_setup", icon="CANCEL")
+        return
+    column.operator("vggt.setup_backend", icon="IMPORT")
+    if wheels_folder(context) is None and not bpy.app.online_access:
+        draw_wrapped(column, f"{OFFLINE}.", width, icon="INTERNET_OFFLINE")
+    else:
+        draw_wrapped(column, f"Takes {size_text(with_vggt=True)}; without VGGT {size_text(with_vggt=False)}.", width)
