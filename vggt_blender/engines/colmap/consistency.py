@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .views import Float32, View, relative_pose
 
-TOLERANCE = 0.015
+TOLERANCE = 0.02
 """Depths that differ by less than this share are the same surface."""
 
 SPECKLE = 0.0006
