@@ -3,15 +3,22 @@
 import bpy
 
 from . import pump
+from .add_point import VGGT_OT_add_point
 from .cancel import VGGT_OT_cancel
 from .cancel_setup import VGGT_OT_cancel_setup
 from .check_backend import VGGT_OT_check_backend
 from .dismiss import VGGT_OT_dismiss
 from .import_reconstruction import VGGT_OT_import_reconstruction, draw_menu
+from .level import VGGT_OT_level
 from .open_folder import VGGT_OT_open_folder
 from .pick_source import VGGT_OT_pick_source
 from .remove_backend import VGGT_OT_remove_backend
 from .remove_result import VGGT_OT_remove_result
+from .reset_alignment import VGGT_OT_reset_alignment
+from .set_direction import VGGT_OT_set_direction
+from .set_floor import VGGT_OT_set_floor
+from .set_origin import VGGT_OT_set_origin
+from .set_scale import VGGT_OT_set_scale
 from .setup_backend import VGGT_OT_setup_backend
 from .show_details import VGGT_OT_copy_details, VGGT_OT_show_details
 from .solve import VGGT_OT_solve
@@ -30,6 +37,13 @@ CLASSES = (
     VGGT_OT_setup_backend,
     VGGT_OT_cancel_setup,
     VGGT_OT_remove_backend,
+    VGGT_OT_level,
+    VGGT_OT_add_point,
+    VGGT_OT_set_floor,
+    VGGT_OT_set_scale,
+    VGGT_OT_set_direction,
+    VGGT_OT_set_origin,
+    VGGT_OT_reset_alignment,
 )
 
 

@@ -3,6 +3,7 @@
 import bpy
 
 from . import properties
+from .alignment import VGGT_PT_alignment
 from .panel import VGGT_PT_options, VGGT_PT_results, VGGT_PT_shot
 from .preferences import VGGT_AP_preferences
 from .results import VGGT_UL_results
@@ -16,6 +17,7 @@ CLASSES = (
     VGGT_PT_shot,
     VGGT_PT_options,
     VGGT_PT_results,
+    VGGT_PT_alignment,
 )
 
 

@@ -22,6 +22,7 @@ from .timeline import Timeline
 Array = NDArray[np.float64]
 
 ROOT = "root"
+SUGGESTED = "vggt_suggested"  # on the root: where the import stood it
 
 
 def build_root(holder: Holder, size: float) -> tuple[bpy.types.Object, bool]:
@@ -37,14 +38,16 @@ def level(root: bpy.types.Object, reconstruction: Reconstruction, points: NDArra
     """Stand `root` on the estimated ground; `points` (M, 3) in the reconstruction's own world. Identity undoes it."""
     poses = [frame.pose.camera_from_world for frame in reconstruction.frames if frame.pose is not None]
     up = estimate_up(np.array(poses), points)
-    root.matrix_basis = Matrix(leveling_matrix(up.direction, up.ground).tolist())
+    matrix = leveling_matrix(up.direction, up.ground)
+    root.matrix_basis = Matrix(matrix.tolist())
+    root[SUGGESTED] = matrix.ravel().tolist()
 
 
 def solved_cameras(holder: Holder, reconstruction: Reconstruction, timeline: Timeline) -> dict[int, Array]:
     """The OpenCV poses (3, 4) that the objects hold now, by position of the same frame in `reconstruction`."""
     matrices: dict[int, Matrix] = {}
     if timeline.shot:
-        keyed = _keyed_matrices(holder.find(SHOT_CAMERA))
+        keyed = keyed_matrices(holder.find(SHOT_CAMERA))
         matrices = {p: keyed[f] for p in registered(reconstruction) if (f := timeline.frame(p)) in keyed}
     else:
         for position in registered(reconstruction):
@@ -54,7 +57,8 @@ def solved_cameras(holder: Holder, reconstruction: Reconstruction, timeline: Tim
     return {position: opencv_pose(np.array(matrix)) for position, matrix in matrices.items()}
 
 
-def _keyed_matrices(camera: bpy.types.Object | None) -> dict[int, Matrix]:
+def keyed_matrices(camera: bpy.types.Object | None) -> dict[int, Matrix]:
+    """The matrices of an animated camera on its parent, by frame; none without a camera or keys."""
     if camera is None:
         return {}
     places, turns = read_keys(camera, "location"), read_keys(camera, "rotation_quaternion")

@@ -1,0 +1,56 @@
+"""What the alignment tools have in common: they move a shot's parent empty, and nothing else, by one matrix."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..vggt_blender.scene.alignment import ROOT
+from ..vggt_blender.scene.collection import Holder
+from ..vggt_blender.scene.world_frame import find_shot, move_root
+from .picks import picked_count, picked_points
+
+Array = NDArray[np.float64]
+NUMBERS = {2: "two", 3: "three"}
+
+
+def current_shot(context: bpy.types.Context) -> Holder | None:
+    """The shot that the tools act on; None where there is none, or several and none of them is selected."""
+    shot = find_shot(context.scene, context.active_object, context.collection)
+    return shot if shot is not None and shot.find(ROOT) is not None else None
+
+
+class Aligns:
+    """A mix-in for operators: ``points`` is how many the artist has to choose, and `matrix` says where they go."""
+
+    bl_options = {"REGISTER", "UNDO"}
+    points = 0
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if current_shot(context) is None:
+            cls.poll_message_set("Select a part of an imported shot")
+            return False
+        if cls.points and picked_count(context) != cls.points:
+            cls.poll_message_set(
+                f"Select {NUMBERS[cls.points]} points: vertices in Edit Mode, or objects in Object Mode"
+            )
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        shot = current_shot(context)
+        points = picked_points(context) if self.points else np.zeros((0, 3))
+        if context.mode != "OBJECT":
+            bpy.ops.object.mode_set(mode="OBJECT")
+        try:
+            move_root(shot.find(ROOT), self.matrix(context, shot, points))
+        except ValueError as failure:
+            self.report({"ERROR"}, str(failure))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+    def matrix(self, context: bpy.types.Context, shot: Holder, points: Array) -> Array:
+        """The world-space matrix (4, 4) that carries the shot. Raises `ValueError` with a line for the artist."""
+        raise NotImplementedError
