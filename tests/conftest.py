@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2  # noqa: F401  before pycolmap, whose copy of the same libraries otherwise corrupts the heap
 import pytest
 
 ROOT = Path(__file__).parents[1]

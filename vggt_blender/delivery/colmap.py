@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2  # noqa: F401  first: loaded after pycolmap, its PNG and JPEG code corrupts the heap
 import numpy as np
 import pycolmap
 
