@@ -28,7 +28,10 @@ class VGGT_PT_alignment(bpy.types.Panel):
         column.operator("vggt.add_point", icon="EMPTY_AXIS")
         column.operator("vggt.set_floor", icon="GRID")
         column.operator("vggt.set_scale", icon="DRIVER_DISTANCE")
-        column.operator_menu_enum("vggt.set_direction", "axis", icon="ORIENTATION_GLOBAL")
+        row = column.row(align=True)
+        row.operator("vggt.set_direction", text="Direction X", icon="ORIENTATION_GLOBAL").axis = "X"
+        for axis in "YZ":
+            row.operator("vggt.set_direction", text=axis).axis = axis
         column.operator("vggt.set_origin", icon="PIVOT_CURSOR")
         column.operator("vggt.reset_alignment", icon="LOOP_BACK")
         if shot is not None:

@@ -67,7 +67,7 @@ def _draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     try:
         row.label(text=str(interpreter(context)), icon="CHECKMARK", translate=False)
     except JobError as failure:
-        draw_wrapped(row, failure.message, context.region.width, icon="ERROR")
+        draw_wrapped(row, failure.message, context.region.width * 0.45, icon="ERROR")
     row.operator("vggt.check_backend", text="Checking..." if check.running else "Check", icon="VIEWZOOM")
     if not check.findings:
         return
