@@ -83,10 +83,10 @@ def place(kind: str = "VIEW_3D", region: str = "UI") -> dict[str, Any]:
 
 def show_tab() -> Steps:
     """Open the sidebar on our tab."""
-    there = place()
-    there["area"].spaces.active.show_region_ui = True
     yield 0.5
-    there["region"].active_panel_category = "VGGT"
+    place()["area"].spaces.active.show_region_ui = True
+    yield 0.5  # the region is made anew: what was taken before is not to be touched after
+    place()["region"].active_panel_category = "VGGT"
     yield from redraw()
 
 
