@@ -29,9 +29,8 @@ class VGGT_PT_alignment(bpy.types.Panel):
         column.operator("vggt.set_floor", icon="GRID")
         column.operator("vggt.set_scale", icon="DRIVER_DISTANCE")
         row = column.row(align=True)
-        row.operator("vggt.set_direction", text="Direction X", icon="ORIENTATION_GLOBAL").axis = "X"
-        for axis in "YZ":
-            row.operator("vggt.set_direction", text=axis).axis = axis
+        for axis in "XYZ":
+            row.operator("vggt.set_direction", text=f"Along {axis}").axis = axis
         column.operator("vggt.set_origin", icon="PIVOT_CURSOR")
         column.operator("vggt.reset_alignment", icon="LOOP_BACK")
         if shot is not None:
