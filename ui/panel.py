@@ -61,7 +61,7 @@ class VGGT_PT_options(_Tab, bpy.types.Panel):
         column = layout.column(heading="Bring In")
         column.prop(settings, "use_points")
         column.prop(settings, "use_planes")
-        layout.prop(settings, "placement")
+        layout.prop(settings, "placement", text="Scene")
 
 
 class VGGT_PT_results(_Tab, bpy.types.Panel):
@@ -119,9 +119,9 @@ def _draw_source(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) 
     column.prop(settings, "engine")
     column.prop(settings, "use_range")
     if settings.use_range:
-        row = column.row(align=True)
+        numbers = column.column(align=True)
         for name in ("first", "last", "step"):
-            row.prop(settings, name)
+            numbers.prop(settings, name)
 
 
 def _draw_progress(layout: bpy.types.UILayout, task: Task, width: int) -> None:
