@@ -32,8 +32,8 @@ MARKER = "made-by-vggt-matchmove.txt"
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "pyproject.toml"
 
-# Gigabytes on disk: the classical engine, with PyTorch for the CPU (both measured on Linux x86_64), and with PyTorch for
-# CUDA (estimated from the sizes of its packages, not tried).
+# Gigabytes on disk: the classical engine alone, with PyTorch for the CPU (both measured on Linux x86_64), and with
+# PyTorch for CUDA (estimated from the sizes of its packages, not tried).
 SIZES_GB = {"colmap": 0.5, "cpu": 1.4, "cuda": 7.0}
 
 
