@@ -84,6 +84,14 @@ def test_resuming_gives_the_same_numbers_as_never_stopping(tmp_path):
     assert [line["loss"] for line in log_lines(tmp_path / "parts", "train")] == losses[3:]
 
 
+def test_batches_prepared_ahead_are_the_same(tmp_path):
+    plain, ahead = (Trainer(config_for(tmp_path / name), ALONE) for name in ("a", "b"))
+    ahead.prefetch = True
+    for _ in range(3):
+        assert float(plain.step()[0]["loss"]) == float(ahead.step()[0]["loss"])
+    assert list(ahead._prepared) == [(3, 0)]
+
+
 def test_the_export_is_small_and_training_goes_on_from_it(tmp_path):
     config = config_for(tmp_path / "first", shard_megabytes=0.5)
     trainer = Trainer(config, ALONE)

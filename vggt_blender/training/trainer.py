@@ -88,6 +88,9 @@ class Trainer:
         self.network = processes.wrapped(self.model)
         self.precision = getattr(torch, config.run.precision)
         self.logbook = Logbook(self.output, active=processes.first, tensorboard=config.run.tensorboard)
+        # While a GPU works on a step, the CPU can already draw the next one's scenes.
+        self.prefetch = self.device.type == "cuda"
+        self._prepared: dict[tuple[int, int], Batch] = {}
         self.stopping = False
         self.broken = 0
 
@@ -126,7 +129,12 @@ class Trainer:
 
     def batch(self, micro: int = 0) -> Batch:
         """The batch of the coming step (and accumulation round `micro`) for this process."""
-        data, step = self.config.data, self.position.step
+        step = self.position.step
+        prepared = self._prepared.pop((step, micro), None)
+        return self._make_batch(step, micro) if prepared is None else prepared
+
+    def _make_batch(self, step: int, micro: int) -> Batch:
+        data = self.config.data
         chooser = random.Random(f"{self.config.run.seed}/{step}")  # noqa: S311 - a schedule, not a secret
         frames = chooser.choice(data.frames)
         height, width = chooser.choice(data.sizes)
@@ -152,6 +160,9 @@ class Trainer:
                 (loss / settings.accumulate).backward()
             for name, value in found.items():
                 parts[name] = parts.get(name, 0) + value / settings.accumulate
+        if self.prefetch:
+            following = self.position.step + 1
+            self._prepared = {(following, 0): self._make_batch(following, 0)}
         norms = {
             f"norm_{name}": nn.utils.clip_grad_norm_(parameters, settings.clip)
             for name, parameters in self.groups.items()

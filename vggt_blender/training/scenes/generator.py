@@ -63,7 +63,7 @@ class SceneGenerator:
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % (1 << 62))
         terrain = bool(torch.rand((), generator=generator) < self.config.terrain)
         layout, cameras = self._choose(generator, scenes, frames, height, width, terrain)
-        film = {name: value.to(self.device) for name, value in random_film(generator, scenes, frames).items()}
+        film = self._sent(random_film(generator, scenes, frames))
         light, depths = self._render(generator, layout, cameras, height, width, terrain)
         noise_generator = torch.Generator(self.device).manual_seed(int(torch.randint(1 << 62, (), generator=generator)))
         noise = torch.randn(*depths.shape, 1, generator=noise_generator, device=self.device)
@@ -73,6 +73,12 @@ class SceneGenerator:
             batch |= self._tracks(generator, layout, batch, terrain)
         return batch
 
+    def _sent(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors on the device; a GPU goes on working while they travel."""
+        if self.device.type != "cuda":
+            return {name: value.to(self.device) for name, value in tensors.items()}
+        return {name: value.pin_memory().to(self.device, non_blocking=True) for name, value in tensors.items()}
+
     def _choose(
         self, generator: torch.Generator, scenes: int, frames: int, height: int, width: int, terrain: bool
     ) -> tuple[Layout, Cameras]:
@@ -81,8 +87,8 @@ class SceneGenerator:
         pictures = 0 if self.pictures is None else len(self.pictures)
         layout = random_layout(generator, drawn, outdoor=self.config.outdoor, terrain=terrain, pictures=pictures)
         cameras = random_cameras(generator, layout, frames, height, width)
-        layout = {name: value.to(self.device) for name, value in layout.items()}
-        cameras = Cameras(cameras.extrinsics.to(self.device), cameras.intrinsics.to(self.device))
+        layout = self._sent(layout)
+        cameras = Cameras(**self._sent(vars(cameras)))
         if drawn == scenes:
             return layout, cameras
         rows, columns = (torch.arange(n, device=self.device) + 0.5 for n in _PREVIEW)
@@ -117,7 +123,7 @@ class SceneGenerator:
         owner = torch.arange(scenes, device=self.device).repeat_interleave(frames)
         flat = Cameras(cameras.extrinsics.flatten(0, 1), cameras.intrinsics.flatten(0, 1))
         samples = self.config.supersample
-        offsets = torch.randn(samples, len(owner), 3, generator=generator).to(self.device)
+        offsets = self._sent({"light": torch.randn(samples, len(owner), 3, generator=generator)})["light"]
         corners = pixel_corners(height, width, self.device)
         light, depth = [], []
         for part in torch.arange(len(owner), device=self.device).split(self.config.images_per_chunk):
@@ -128,8 +134,8 @@ class SceneGenerator:
             depth.append(first_depth(scene, origin, direction, object_t, terrain))
             total = torch.zeros_like(direction)
             for sample in range(samples):
-                shift = torch.tensor(_SUBPIXELS[sample] if samples > 1 else (0.5, 0.5), device=self.device)
-                _, direction = camera_rays(view, corners + shift)
+                x, y = _SUBPIXELS[sample] if samples > 1 else (0.5, 0.5)
+                _, direction = camera_rays(view, torch.stack([corners[..., 0] + x, corners[..., 1] + y], dim=-1))
                 total += self._radiance(scene, view, origin, direction, offsets[sample, part], terrain)
             light.append(total / samples)
         depths = torch.cat(depth).view(scenes, frames, height, width)
