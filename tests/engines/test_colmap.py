@@ -1,0 +1,116 @@
+"""Engine `colmap` by truth: the sample shot's known cameras and depth, and real photos where they are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vggt_blender.engines import run_job
+from vggt_blender.evaluation import evaluate_folder
+from vggt_blender.exchange.job import FrameRange, Job
+from vggt_blender.exchange.messages import JobError
+from vggt_blender.exchange.reconstruction import Reconstruction, load_reconstruction
+from vggt_blender.geometry.cameras import project, sample_pixels, unproject
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "samples" / "courtyard"
+KITCHEN = ROOT.parent / "shared" / "photos" / "kitchen"
+
+
+class Recorder:
+    """Keeps what the engine reports."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.warnings: list[str] = []
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        assert 0 <= done <= total, stage
+        if stage not in self.stages:
+            self.stages.append(stage)
+
+    def status(self, message: str) -> None:
+        pass
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every third frame of the sample: wider steps than the shot itself has."""
+    output = tmp_path_factory.mktemp("sample") / "out"
+    job = Job((str(SAMPLE),), str(output), engine="colmap", frames=FrameRange(1002, None, 3))
+    return run_job(job, Recorder())
+
+
+@pytest.mark.slow
+def test_cameras_and_depth_of_the_sample(solved: Path) -> None:
+    report = evaluate_folder(solved, SAMPLE / "truth.json").to_dict()
+    assert report["registered"] == 8
+    assert report["reprojection"]["median"] < 0.35
+    assert report["path"]["ate_percent"] < 0.1
+    assert report["depth"]["abs_rel"] < 0.03
+    assert report["depth"]["coverage"] > 0.75, "wider steps than the shot's own cost coverage"
+
+
+@pytest.mark.slow
+def test_folder_describes_the_plates(solved: Path) -> None:
+    result = load_reconstruction(solved)
+    assert [frame.number for frame in result.frames] == list(range(1002, 1025, 3))
+    assert result.source.kind == "sequence"
+    assert len({frame.pose.fx for frame in result.frames}) == 1, "one lens"
+    assert (result.frames[0].pose.cx, result.frames[0].pose.cy) == (480, 270)
+    np.testing.assert_allclose(result.frames[0].pose.camera_from_world, np.eye(3, 4), atol=1e-9)
+    assert result.points is not None
+    assert np.median(result.points.error) < 0.5
+    assert result.points.observations.min() >= 2
+
+
+@pytest.mark.slow
+def test_depth_maps_agree_with_each_other(solved: Path) -> None:
+    """A point of one map, seen from the next camera, lies on that camera's map (unless something is in front)."""
+    result = load_reconstruction(solved)
+    share = agreement(result, 2, 3)
+    assert share > 0.85
+
+
+def agreement(result: Reconstruction, first: int, second: int) -> float:
+    here, there = result.frames[first], result.frames[second]
+    depth = np.asarray(result.depth[first])
+    known = np.isfinite(depth)
+    pixels = sample_pixels(depth.shape, here.depth_to_image)[known]
+    points = unproject(pixels, depth[known], here.pose.camera_from_world, here.pose)
+    seen, expected = project(points, there.pose.camera_from_world, there.pose)
+    affine = there.depth_to_image
+    column, row = np.floor((seen - affine[:, 2]) / [affine[0, 0], affine[1, 1]]).astype(int).T
+    inside = (row >= 0) & (row < depth.shape[0]) & (column >= 0) & (column < depth.shape[1])
+    found = np.asarray(result.depth[second])[row[inside], column[inside]]
+    compared = np.isfinite(found) & (found > 0.95 * expected[inside])
+    return float((np.abs(found / expected[inside] - 1)[compared] < 0.02).mean())
+
+
+def test_pictures_that_do_not_overlap_say_so_in_one_line(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        noise = rng.integers(0, 255, (60, 80, 3), np.uint8)
+        Image.fromarray(noise).resize((320, 240), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
+    with pytest.raises(JobError) as refused:
+        run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), Recorder())
+    assert refused.value.code == "no_overlap"
+    assert "\n" not in refused.value.message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KITCHEN.is_dir(), reason="the real photos are not here")
+def test_real_photos_of_a_table_are_placed(tmp_path: Path) -> None:
+    folder = run_job(
+        Job((str(KITCHEN),), str(tmp_path / "out"), engine="colmap", frames=FrameRange(None, None, 2)), Recorder()
+    )
+    result = load_reconstruction(folder)
+    assert [frame.registered for frame in result.frames] == [True] * 13
+    assert result.engine["residual_px"] < 1.0
