@@ -80,10 +80,12 @@ def checks() -> Steps:
     yield from undone_and_redone()
     yield from saved_and_read_again()
     preferences().interpreter = ""
-    if backend_runs():
+    real = backend_runs()
+    if real:
         yield from solved_for_real()
-        yield from checked_in_preferences()
     yield from scaled()
+    if real:
+        yield from checked_in_preferences()
     yield from disabled_while_running()
 
 
@@ -299,16 +301,22 @@ def scaled() -> Steps:
 
 
 def drag_sidebar(pixels: int) -> Steps:
-    region = place()["region"]
-    edge, y = region.x, bpy.context.window_manager.windows[0].height - region.y - 60
-    mouse("mousemove", edge, y)
-    yield 0.3
-    mouse("mousedown", 1)
-    for moved in range(0, pixels, 5 if pixels > 0 else -5):
-        mouse("mousemove", edge + moved, y)
-        yield 0.05
-    mouse("mouseup", 1)
-    yield 0.5
+    """Move the sidebar's edge to the right. Where exactly it can be taken hold of differs between versions."""
+    before = place()["region"].width
+    for offset in (0, 8):
+        region = place()["region"]
+        edge = region.x + offset
+        y = bpy.context.window_manager.windows[0].height - region.y - region.height + 60  # beside a panel
+        mouse("mousemove", edge, y)
+        yield 0.3
+        mouse("mousedown", 1)
+        for moved in range(0, pixels, 5 if pixels > 0 else -5):
+            mouse("mousemove", edge + moved, y)
+            yield 0.05
+        mouse("mouseup", 1)
+        yield 0.5
+        if place()["region"].width != before:
+            return
 
 
 def disabled_while_running() -> Steps:
