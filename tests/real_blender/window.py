@@ -292,7 +292,7 @@ def scaled() -> Steps:
     yield from drag_sidebar(45)
     yield from picture("narrow")
     if place()["region"].width > 255:  # the virtual pointer missed the edge: nothing of ours
-        print(f"SKIPPED the narrow sidebar: it stayed {place()['region'].width} wide", flush=True)
+        say(f"SKIPPED the narrow sidebar: it stayed {place()['region'].width} wide")
     yield from drag_sidebar(-45)
     bpy.context.preferences.view.ui_scale = 2.0
     yield 1.0
