@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .exchange.job import DEVICES, ENGINES, SOURCE_KINDS, FrameRange, Job
-from .exchange.messages import CANCELLED, JobError, Message
+from .exchange.known import Distance, Known
+from .exchange.messages import CANCELLED, JobError, Message, Reporter
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -84,6 +85,7 @@ def _add_reconstruct(verbs: Any) -> None:
     )
     verb.add_argument("--mask", metavar="PATH", help="one picture or a folder of pictures: black is left out")
     verb.add_argument("--refine", action="store_true", help="bundle-adjust the result to sub-pixel")
+    _add_known(verb.add_argument_group("what you know of the shot"))
     verb.add_argument("--tracks", type=int, default=0, metavar="N", help="vggt: follow N points of the first frame")
     verb.add_argument("--point-head", action="store_true", help="vggt: also write the network's own points")
     verb.add_argument("--overwrite", action="store_true", help="replace a result that DIR already holds")
@@ -91,11 +93,32 @@ def _add_reconstruct(verbs: Any) -> None:
     verb.add_argument("--verbose", action="store_true", help="show the libraries' own logs and a failure's details")
 
 
+def _add_known(group: Any) -> None:
+    group.add_argument("--focal-px", type=float, metavar="PX", help="the focal length in pixels of the source")
+    group.add_argument("--focal-mm", type=float, metavar="MM", help="the focal length in mm, with --sensor-mm")
+    group.add_argument("--sensor-mm", type=float, metavar="MM", help="the sensor along the picture's longer side")
+    group.add_argument("--fov", type=float, metavar="DEGREES", help="the field of view across the picture's width")
+    group.add_argument("--focal-as-start", action="store_true", help="the focal length is a guess: solve for it")
+    group.add_argument(
+        "--distortion", type=float, nargs="+", metavar="K", help="K1 K2 [P1 P2 [K3]] of a lens grid, as OpenCV has them"
+    )
+    group.add_argument("--locked-off", action="store_true", help="the camera turns on the spot")
+    group.add_argument("--zoom", action="store_true", help="the lens zooms: one focal length a frame")
+    group.add_argument(
+        "--distance",
+        nargs=3,
+        metavar=("FRAME", "FRAME", "METRES"),
+        help="between the cameras of two frames, by number (as in --frames) or file name: the scene is in metres then",
+    )
+
+
 def _add_models(verbs: Any) -> None:
     verb = _add(verbs, "models", _models, "list the models that can be had, download one, or convert a file")
     verb.add_argument("action", nargs="?", choices=("list", "download", "convert"), default="list")
     verb.add_argument("name", nargs="?", metavar="NAME", help="a model of the list; for convert a .pt file")
     verb.add_argument("--json", action="store_true", help="for machines")
+    verb.add_argument("--messages", choices=("text", "json"), default="text", help="download: json: one object a line")
+    verb.add_argument("--end-with-input", action="store_true", help="download: stop when standard input ends")
 
 
 def _add_blend(verbs: Any) -> None:
@@ -164,6 +187,28 @@ def _job(options: Arguments) -> Job:
         tracks=max(0, options.tracks),
         point_head=options.point_head,
         overwrite=options.overwrite,
+        known=_known(options),
+    )
+
+
+def _known(options: Arguments) -> Known:
+    distance = None
+    if options.distance is not None:
+        first, second, meters = options.distance
+        try:
+            distance = Distance(first, second, float(meters))
+        except ValueError:
+            raise JobError("usage", f"--distance is FRAME FRAME METRES; '{meters}' is no number.") from None
+    return Known(
+        focal_px=options.focal_px,
+        focal_mm=options.focal_mm,
+        sensor_mm=options.sensor_mm,
+        fov=options.fov,
+        focal_is_start=options.focal_as_start,
+        distortion=None if options.distortion is None else tuple(options.distortion),
+        locked_off=options.locked_off,
+        zooms=options.zoom,
+        distance=distance,
     )
 
 
@@ -177,6 +222,21 @@ def _conclude(message: Message, as_json: bool, verbose: bool) -> int:
         placed = sum(1 for frame in document["frames"] if frame["registered"])
         print(f"{placed} of {len(document['frames'])} frames placed: {message['path']}")
     return DONE
+
+
+def reconstruct_here(job: Job, report: Reporter) -> Path:
+    """Run `job` in this process and return its finished folder. Raises `JobError`."""
+    from .backend.serve import absolute
+    from .engines.run import run_job
+
+    return run_job(absolute(job), report)
+
+
+def unload_here() -> None:
+    """Free the models that `reconstruct_here` keeps between jobs."""
+    from .engines.run import unload_models
+
+    unload_models()
 
 
 def _serve(_: Arguments) -> int:
@@ -213,7 +273,10 @@ def _models(options: Arguments) -> int:
 
 
 def _download(options: Arguments) -> int:
+    from .backend import serve
     from .backend.console import ConsoleView
+    from .backend.parent import end_with_input
+    from .exchange import messages
     from .exchange.reporter import JobReporter
     from .inference import catalog
 
@@ -222,13 +285,26 @@ def _download(options: Arguments) -> int:
     if options.name in catalog.CATALOG:
         entry = catalog.CATALOG[options.name]
         print(f"{entry.name}, {entry.size / 1e9:.1f} GB. {entry.licence}. See {entry.page}", file=sys.stderr)
+    as_json = options.messages == "json"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if options.end_with_input:
+        end_with_input()
     view = ConsoleView(sys.stderr)
+    show = serve.print_message if as_json else view.show
     try:
-        path = catalog.download(options.name, JobReporter("download", view.show, lambda: False))
+        path = catalog.download(options.name, JobReporter("download", show, lambda: False))
+    except (JobError, KeyboardInterrupt) as failure:
+        if not as_json:
+            raise
+        ended = failure if isinstance(failure, JobError) else messages.Cancelled()
+        show(messages.error("download", ended))
+        return exit_status(ended.code)
     finally:
         view.close()
-    print(path)
+    if as_json:
+        show(messages.done("download", str(path)))
+    else:
+        print(path)
     return DONE
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .known import Known
 from .messages import JobError
 
 SOURCE_KINDS = ("auto", "images", "sequence", "video")
@@ -79,6 +80,7 @@ class Job:
     tracks: int = 0
     point_head: bool = False
     overwrite: bool = False
+    known: Known = field(default_factory=Known)
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -93,7 +95,12 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""
-        return {**dataclasses.asdict(self), "inputs": list(self.inputs), "frames": str(self.frames)}
+        return {
+            **dataclasses.asdict(self),
+            "inputs": list(self.inputs),
+            "frames": str(self.frames),
+            "known": self.known.given(),
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Job:
@@ -110,6 +117,8 @@ class Job:
         arguments = dict(values, inputs=tuple(values["inputs"]))
         if "frames" in values:
             arguments["frames"] = FrameRange.parse(values["frames"])
+        if "known" in values:
+            arguments["known"] = Known.from_dict(values["known"])
         return cls(**arguments)
 
 
@@ -120,4 +129,6 @@ def _is_valid(name: str, value: Any) -> bool:
         return isinstance(value, bool)
     if name == "tracks":
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if name == "known":
+        return isinstance(value, dict)
     return isinstance(value, str) or (value is None and name in ("model", "mask"))

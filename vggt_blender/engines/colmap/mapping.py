@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pycolmap
 
+from ...exchange.known import Known
 from .features import Features
 from .matching import VerifiedPair
 
@@ -19,11 +20,19 @@ _SEED = 0
 _THREADS = 2
 
 
-def initial_camera(camera_id: int, width: int, height: int, focal: float | None) -> pycolmap.Camera:
-    """A lens with one focal length, no distortion yet and its principal point in the centre, in working pixels."""
-    camera = pycolmap.Camera.create_from_model_name(
-        camera_id, "SIMPLE_RADIAL", focal or DEFAULT_FOCAL * max(width, height), width, height
-    )
+def initial_camera(
+    camera_id: int, width: int, height: int, focal: float | None, distortion: Sequence[float] | None = None
+) -> pycolmap.Camera:
+    """A lens with one focal length and its principal point in the centre, in working pixels.
+
+    Without a known `distortion` (k1, k2, p1, p2, k3) it has none yet, and room for one radial term.
+    """
+    start = focal or DEFAULT_FOCAL * max(width, height)
+    model = "SIMPLE_RADIAL" if distortion is None else "RADIAL" if not any(distortion[2:]) else "FULL_OPENCV"
+    camera = pycolmap.Camera.create_from_model_name(camera_id, model, start, width, height)
+    if distortion is not None:
+        terms = [*distortion[:2]] if model == "RADIAL" else [*distortion, 0.0, 0.0, 0.0]
+        camera.params = [*camera.params[: -len(terms)], *terms]
     camera.has_prior_focal_length = focal is not None
     return camera
 
@@ -68,8 +77,8 @@ def calibrate(path: Path) -> None:
     pycolmap.calibrate_view_graph(path, pycolmap.ViewGraphCalibrationOptions(random_seed=_SEED))
 
 
-def run_mapper(name: str, path: Path, on_frame: Callable[[int], None]) -> pycolmap.Reconstruction | None:
-    """The largest model that mapper `name` makes of the database at `path`, or None.
+def run_mapper(name: str, path: Path, on_frame: Callable[[int], None], known: Known) -> pycolmap.Reconstruction | None:
+    """The largest model that mapper `name` makes of the database at `path`, or None; what is `known` of the lens stays.
 
     `on_frame` hears how many frames are placed, where the mapper tells; what it raises ends the mapping.
     """
@@ -77,10 +86,14 @@ def run_mapper(name: str, path: Path, on_frame: Callable[[int], None]) -> pycolm
     manager = pycolmap.ReconstructionManager()
     if name == "global":
         options = pycolmap.GlobalPipelineOptions(random_seed=_SEED, num_threads=_THREADS)
+        options.mapper.bundle_adjustment.refine_focal_length = not known.holds_focal
+        options.mapper.bundle_adjustment.refine_extra_params = known.distortion is None
         pipeline = pycolmap.GlobalPipeline(options, database, manager)
     else:
         options = pycolmap.IncrementalPipelineOptions(random_seed=_SEED, num_threads=_THREADS, extract_colors=False)
         options.min_model_size = 2
+        options.ba_refine_focal_length = not known.holds_focal
+        options.ba_refine_extra_params = known.distortion is None
         pipeline = pycolmap.IncrementalPipeline(options, database, manager)
         placed = pycolmap.IncrementalPipelineCallback.NEXT_IMAGE_REG_CALLBACK
         pipeline.add_callback(placed.value, lambda: on_frame(_most_placed(manager)))
@@ -94,11 +107,13 @@ def _most_placed(manager: pycolmap.ReconstructionManager) -> int:
     return max((manager.get(index).num_reg_images() for index in range(manager.size())), default=0)
 
 
-def solve(path: Path, count: int, on_frame: Callable[[int], None]) -> tuple[pycolmap.Reconstruction | None, str]:
+def solve(
+    path: Path, count: int, on_frame: Callable[[int], None], known: Known
+) -> tuple[pycolmap.Reconstruction | None, str]:
     """The model with the most of the `count` frames, and the mapper that made it."""
     best, best_name = None, MAPPERS[0]
     for name in MAPPERS:
-        model = run_mapper(name, path, on_frame)
+        model = run_mapper(name, path, on_frame, known)
         if model is not None and (best is None or model.num_reg_images() > best.num_reg_images()):
             best, best_name = model, name
         if best is not None and best.num_reg_images() == count:

@@ -11,6 +11,7 @@ import pycolmap
 from numpy.typing import NDArray
 
 from ...exchange.job import Job
+from ...exchange.known import Known
 from ...exchange.messages import JobError, Reporter
 from ...exchange.reconstruction import Frame, Points, Pose
 from ...exchange.writer import ReconstructionWriter
@@ -46,15 +47,15 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     places, (height, width) = placements(frames)
     writer.open_dense(len(frames), height, width)
     pictures = _read(source, writer, places, report)
-    cameras = _cameras(frames)
+    cameras = _cameras(frames, job.known)
     pairs = _matched(pictures.features, cameras, source.source.kind != "images", report)
-    model, mapper = _mapped(writer.staging / "matches.db", cameras, pictures.features, pairs, report)
+    model, mapper = _mapped(writer.staging / "matches.db", cameras, pictures.features, pairs, job.known, report)
     solution = solution_of(model, [working_scale(frame.width, frame.height) for frame in frames])
     _warn_of_unplaced(frames, solution, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
-        engine=_engine(solution, mapper, cameras),
+        engine=_engine(solution, mapper, cameras, job.known),
         source=source.source,
         frames=[_frame(frame, place, solution, p) for p, (frame, place) in enumerate(zip(frames, places, strict=True))],
     )
@@ -77,17 +78,22 @@ def _read(
     return pictures
 
 
-def _cameras(frames: Sequence[SourceFrame]) -> list[pycolmap.Camera]:
-    """One camera for all frames of one size and, where EXIF tells them apart, one focal length."""
+def _cameras(frames: Sequence[SourceFrame], known: Known) -> list[pycolmap.Camera]:
+    """One camera for all frames of one size and, where EXIF tells them apart, one focal length; one a frame in a zoom.
+
+    What is `known` goes before what EXIF says.
+    """
     cameras: dict[tuple[int, int, int | None], pycolmap.Camera] = {}
     chosen = []
-    for frame in frames:
+    for position, frame in enumerate(frames):
         scale = working_scale(frame.width, frame.height)
-        focal = None if frame.focal_px is None else frame.focal_px * scale
-        key = (frame.width, frame.height, None if focal is None else round(100 * np.log(focal)))
+        pixels = known.focal_pixels(frame.width, frame.height) or frame.focal_px
+        focal = None if pixels is None else pixels * scale
+        apart = position if known.zooms else None if focal is None else round(100 * np.log(focal))
+        key = (frame.width, frame.height, apart)
         if key not in cameras:
             size = round(frame.width * scale), round(frame.height * scale)
-            cameras[key] = initial_camera(len(cameras) + 1, *size, focal)
+            cameras[key] = initial_camera(len(cameras) + 1, *size, focal, known.distortion)
             cameras[key].principal_point_x = frame.width * scale / 2
             cameras[key].principal_point_y = frame.height * scale / 2
         chosen.append(cameras[key])
@@ -114,13 +120,15 @@ def _mapped(
     cameras: Sequence[pycolmap.Camera],
     features: Sequence[Features],
     pairs: Sequence[VerifiedPair],
+    known: Known,
     report: Reporter,
 ) -> tuple[pycolmap.Reconstruction, str]:
     report.progress("cameras", 0, len(features))
     write_database(path, cameras, features, pairs)
     if not all(camera.has_prior_focal_length for camera in cameras):
         calibrate(path)
-    model, mapper = solve(path, len(features), lambda placed: report.progress("cameras", placed, len(features)))
+    placing = report.progress
+    model, mapper = solve(path, len(features), lambda placed: placing("cameras", placed, len(features)), known)
     if model is None or model.num_reg_images() < 2 or model.num_points3D() < FEWEST_POINTS:
         raise JobError("no_overlap", f"The {len(features)} pictures overlap too little to be joined. {_OVERLAP}")
     report.progress("cameras", len(features), len(features))
@@ -180,12 +188,17 @@ def _points(solution: Solution, writer: ReconstructionWriter, places: Sequence[P
     )
 
 
-def _engine(solution: Solution, mapper: str, cameras: Sequence[pycolmap.Camera]) -> dict[str, object]:
+def _engine(solution: Solution, mapper: str, cameras: Sequence[pycolmap.Camera], known: Known) -> dict[str, object]:
     residuals = np.concatenate([solution.residuals(position) for position in solution.placed])
     return {
         "name": "colmap",
         "model": None,
-        "settings": {"mapper": mapper, "lens": cameras[0].model_name, "pycolmap": pycolmap.__version__},
+        "settings": {
+            "mapper": mapper,
+            "lens": cameras[0].model_name,
+            "pycolmap": pycolmap.__version__,
+            "known": known.given(),
+        },
         "registered": len(solution.placed),
         "residual_px": float(np.median(residuals)),
     }

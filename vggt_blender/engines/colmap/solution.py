@@ -58,6 +58,9 @@ class Solution:
 def lens_of(camera: pycolmap.Camera, scale: float) -> Lens:
     """The lens in source pixels of a camera in working pixels, which are `scale` source pixels each."""
     params = [float(value) for value in camera.params]
+    if camera.model_name == "FULL_OPENCV":
+        fx, fy, cx, cy = (value / scale for value in params[:4])
+        return Lens(fx, fy, cx, cy, params[4:9])
     focal, extra = params[0] / scale, params[3:]
     distortion = None if not any(extra) else (*extra, *(0.0 for _ in range(5 - len(extra))))
     return Lens(focal, focal, params[1] / scale, params[2] / scale, distortion)
