@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 
 from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.exchange.reconstruction import load_reconstruction
@@ -26,6 +26,20 @@ class VGGT_OT_import_reconstruction(AsksPlacement, bpy.types.Operator):
         subtype="FILE_PATH",
         options={"SKIP_SAVE"},
     )
+    existing: EnumProperty(
+        name="Existing Shot",
+        description="What to do where this scene holds an earlier solve of the same pictures",
+        items=(
+            ("new", "Keep Both", "Build the result beside it, in a collection of its own"),
+            (
+                "update",
+                "Update",
+                "Fill the same camera, points and planes anew: what hangs on them, their constraints, materials, names "
+                "and the alignment stay",
+            ),
+        ),
+        options={"SKIP_SAVE"},
+    )
     filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
@@ -39,12 +53,15 @@ class VGGT_OT_import_reconstruction(AsksPlacement, bpy.types.Operator):
             super().draw(context)
         else:
             self.layout.prop(self, "placement")
+            self.layout.prop(self, "existing")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
         try:
             reconstruction = load_reconstruction(Path(bpy.path.abspath(self.filepath)))
-            result = build_result(reconstruction, scene, self.settled_placement(scene))
+            result = build_result(
+                reconstruction, scene, self.settled_placement(scene), update=self.existing == "update"
+            )
         except JobError as failure:
             self.report({"ERROR"}, failure.message)
             return {"CANCELLED"}

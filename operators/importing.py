@@ -6,18 +6,24 @@ import bpy
 
 from ..vggt_blender.exchange.reconstruction import Reconstruction
 from ..vggt_blender.scene.build import SceneOptions, SceneResult, build_scene
+from ..vggt_blender.scene.collection import find_collection
 from .results import list_result
 
 
-def build_result(reconstruction: Reconstruction, scene: bpy.types.Scene, placement: str) -> SceneResult:
+def build_result(
+    reconstruction: Reconstruction, scene: bpy.types.Scene, placement: str, *, update: bool = True
+) -> SceneResult:
     """Build what the settings of `scene` ask for. `placement` is ``this``, ``new`` or ``keep``.
 
-    A new scene lists the reconstruction as well, and takes the place of `scene` in its windows. Raises `JobError`.
+    With `update`, the objects of an earlier solve of the same source in `scene` are filled anew and stay the same
+    objects. A new scene gets objects of its own, lists the reconstruction as well, and takes the place of `scene` in
+    its windows. Raises `JobError`.
     """
     settings = scene.vggt
     planes = "auto" if settings.use_planes else "none"
     options = SceneOptions(setup_scene=placement, points=settings.use_points, planes=planes)
-    result = build_scene(reconstruction, options, scene)
+    present = find_collection(reconstruction, scene) if update and placement != "new" else None
+    result = build_scene(reconstruction, options, scene, present)
     if result.scene != scene:
         list_result(result.scene, reconstruction)
         for window in bpy.context.window_manager.windows:

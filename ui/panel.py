@@ -12,6 +12,9 @@ from .backend import draw_setup
 from .notice import draw_notice
 from .text import about, draw_wrapped
 
+# two ways to import a listed result again: label, icon, and what becomes of the shot and the scene's settings
+IMPORTS = (("Update", "FILE_REFRESH", "update", "keep"), ("Import Again", "IMPORT", "new", "ask"))
+
 
 class _Tab:
     bl_space_type = "VIEW_3D"
@@ -88,8 +91,10 @@ class VGGT_PT_results(_Tab, bpy.types.Panel):
             column.label(text=f"Residual {result.residual:.2f} px", translate=False)
         column.label(text=f"{result.engine.upper()}, {result.date}", translate=False)
         row = layout.row(align=True)
-        again = row.operator("vggt.import_reconstruction", text="Import Again", icon="IMPORT")
-        again.filepath = bpy.path.abspath(result.folder)
+        for text, icon, existing, placement in IMPORTS:
+            again = row.operator("vggt.import_reconstruction", text=text, icon=icon)
+            again.filepath = bpy.path.abspath(result.folder)
+            again.existing, again.placement = existing, placement
         row.operator("vggt.open_folder", text="", icon="FILE_FOLDER")
 
 

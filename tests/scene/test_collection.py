@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,8 +70,13 @@ def test_provenance_is_noted_and_found(stage, photograph, house, empty_scene):
     result = house("scene").build_scene(reconstruction)
     assert result.collection["vggt_folder"] == str(reconstruction.folder)
     assert result.collection["vggt_version"] == 1
-    assert house("scene").find_collection(reconstruction.source.path) == result.collection
-    assert house("scene").find_collection("/elsewhere") is None
+    find = house("scene").find_collection
+    assert find(reconstruction) == find(reconstruction, empty_scene) == result.collection
+    assert find(reconstruction, bpy.data.scenes.new("other")) is None
+    elsewhere = dataclasses.replace(reconstruction.source, path="/elsewhere")
+    assert find(dataclasses.replace(reconstruction, source=elsewhere)) is None
+    later = [dataclasses.replace(frame, name=f"later {frame.name}") for frame in reconstruction.frames]
+    assert find(dataclasses.replace(reconstruction, frames=tuple(later))) is None  # nothing to lay it over
 
 
 def test_new_solve_fills_the_same_objects_and_stays_in_place(stage, photograph, house, empty_scene):

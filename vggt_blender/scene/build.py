@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.messages import JobError
-from ..exchange.reconstruction import Frame, Reconstruction
+from ..exchange.reconstruction import Reconstruction
 from ..geometry.blender_axes import points_from_blender
-from ..geometry.cameras import camera_center, rays_of_pixels
+from ..geometry.cameras import camera_center
 from .alignment import build_root, level, over_old_solve, solved_cameras
 from .cameras import HEIGHT, WIDTH, build_shot_camera, build_still_cameras, lenses, registered
 from .collection import Holder, title_of
 from .depth_planes import build_planes
 from .plate import fit_plate, picture_path
 from .point_cloud import build_cloud, build_sparse_cloud
-from .samples import Samples, dense_samples, lens_of
+from .quality import keep_quality, measure_quality
+from .samples import Samples, dense_samples, lens_bend
 from .timeline import Timeline, set_up_scene, switch_cameras
 
 
@@ -76,6 +76,7 @@ def build_scene(
     timeline = Timeline.of(reconstruction)
     holder = _holder(scene, title, update)
     holder.describe(reconstruction)
+    keep_quality(holder.collection, measure_quality(reconstruction, timeline))
     reconstruction = over_old_solve(reconstruction, solved_cameras(holder, reconstruction, timeline))
     samples = dense_samples(reconstruction, options.point_limit)
     structure = _structure(reconstruction, samples)
@@ -161,15 +162,6 @@ def _size(reconstruction: Reconstruction, points: NDArray[np.floating]) -> float
     return distance if distance > 0 else 1.0
 
 
-def _bend(frame: Frame) -> float:
-    """How far, in pixels, the lens moves the corners of the picture of a registered frame."""
-    lens = lens_of(frame)
-    corners = np.array([(x, y) for x in (0, frame.width) for y in (0, frame.height)], np.float64)
-    straight = rays_of_pixels(corners, lens) * [lens.fx, lens.fy] + [lens.cx, lens.cy]
-    moved = np.linalg.norm(straight - corners, axis=1)
-    return float(np.nanmax(moved)) if np.isfinite(moved).any() else math.inf
-
-
 def _warnings(reconstruction: Reconstruction, options: SceneOptions, scene: bpy.types.Scene) -> list[str]:
     frames = [reconstruction.frames[position] for position in registered(reconstruction)]
     lines = []
@@ -179,7 +171,7 @@ def _warnings(reconstruction: Reconstruction, options: SceneOptions, scene: bpy.
     gone = {path for frame in frames if not (path := picture_path(reconstruction, frame)).is_file()}
     if gone:
         lines.append(f"{len(gone)} pictures are no longer where they were, such as '{min(gone)}'.")
-    bend = max(_bend(frame) for frame in frames)
+    bend = max(lens_bend(frame) for frame in frames)
     if bend > 1.0:
         lines.append(
             f"The lens bends the picture by up to {bend:.0f} pixels at its corners; Blender's camera does not. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 
@@ -15,6 +16,8 @@ FOLDER = "vggt_folder"
 FORMAT_VERSION = "vggt_version"
 SOURCE = "vggt_source"
 KIND = "vggt_kind"
+FRAMES = "vggt_frames"  # the names of the frames that were placed, one a line
+TIME = "vggt_time"  # when it was built last, in seconds
 
 
 class Holder:
@@ -50,6 +53,8 @@ class Holder:
         self.collection[FORMAT_VERSION] = VERSION
         self.collection[SOURCE] = reconstruction.source.path
         self.collection[KIND] = reconstruction.source.kind
+        self.collection[FRAMES] = "\n".join(frame.name for frame in reconstruction.frames if frame.registered)
+        self.collection[TIME] = time.time()
 
     def find(self, role: str) -> bpy.types.Object | None:
         return self._objects.get(role)
@@ -96,11 +101,26 @@ class Holder:
         return child
 
 
-def find_collection(source_path: str) -> bpy.types.Collection | None:
-    """The newest collection in this file that shows the source at `source_path`, or None."""
-    wanted = _same(source_path)
-    matches = [c for c in bpy.data.collections if ID in c and _same(str(c.get(SOURCE, ""))) == wanted]
-    return matches[-1] if matches else None
+def find_collection(
+    reconstruction: Reconstruction, scene: bpy.types.Scene | None = None
+) -> bpy.types.Collection | None:
+    """The newest collection (in `scene`, or anywhere in this file) that a new solve of the same source belongs to.
+
+    That is one of the same kind of source at the same path, with at least one placed frame in common: without one
+    nothing says how the new solve lies in the old one's world.
+    """
+    source = reconstruction.source
+    names = {frame.name for frame in reconstruction.frames if frame.registered}
+    places = bpy.data.collections if scene is None else scene.collection.children_recursive
+    matches = [
+        collection
+        for collection in places
+        if ID in collection
+        and collection.get(KIND) == source.kind
+        and _same(str(collection.get(SOURCE, ""))) == _same(source.path)
+        and names & set(str(collection.get(FRAMES, "")).split("\n"))
+    ]
+    return max(matches, key=lambda collection: collection.get(TIME, 0.0), default=None)
 
 
 def _same(path: str) -> str:

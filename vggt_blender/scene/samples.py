@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,15 @@ def lens_of(frame: Frame) -> Lens:
     pose = frame.pose
     assert pose is not None
     return Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion)
+
+
+def lens_bend(frame: Frame) -> float:
+    """How far, in pixels, the lens moves the corners of the picture of a registered frame; infinite where it folds."""
+    lens = lens_of(frame)
+    corners = np.array([(x, y) for x in (0, frame.width) for y in (0, frame.height)], np.float64)
+    straight = rays_of_pixels(corners, lens) * [lens.fx, lens.fy] + [lens.cx, lens.cy]
+    moved = np.linalg.norm(straight - corners, axis=1)
+    return float(np.nanmax(moved)) if np.isfinite(moved).any() else math.inf
 
 
 def dense_frame(
