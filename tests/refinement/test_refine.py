@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from vggt_blender.evaluation import evaluate
+from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.exchange.reconstruction import load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
@@ -128,7 +129,8 @@ def test_a_fixed_lens_stays_and_lost_frames_find_their_place(shots, painted, tmp
     poses[6] = None
     poses[2] = painted.disturb(truth, 40.0, 2.0, 1.0, seed=6)[2]
     painted.solve(tmp_path / "r", shot, truth, poses)
-    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder(), fix_lens=True)
+    known = Known(focal_px=painted.lens.fx, distortion=(0.0, 0.0))
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder(), known=known)
     result = load_reconstruction(tmp_path / "r")
     assert report.accepted
     assert report.lens == "fixed"

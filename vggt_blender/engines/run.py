@@ -40,16 +40,16 @@ def run_job(job: Job, report: Reporter) -> Path:
             _warn_of_unused(job, name, engine, report)
             folder: Path = engine.reconstruct(source, writer, job, report)
         if job.refine:
-            _refine(folder, source, report)
+            _refine(folder, source, job, report)
         return folder
 
 
-def _refine(folder: Path, source: FrameSource, report: Reporter) -> None:
+def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
     """Refine the finished result. It is there already, so nothing but `Cancelled` fails the job any more."""
     try:
         from ..refinement import refine
 
-        refine(folder, source, report)
+        refine(folder, source, report, known=job.known)
     except Cancelled:
         raise
     except Exception as failure:

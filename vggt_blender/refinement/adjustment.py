@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import Flag
 
 import numpy as np
 import pycolmap
@@ -23,8 +23,8 @@ LEAST_OBSERVATIONS = 12
 """A frame with fewer good observations is not adjusted."""
 
 
-class Freedom(IntEnum):
-    """What of the lens may move; each includes the one before."""
+class Freedom(Flag):
+    """What of the lens may move beside the poses."""
 
     POSES = 0
     FOCAL = 1
@@ -84,8 +84,8 @@ def _bundle(
     """One adjustment. Returns the views and the points (T, 4)."""
     scene = _scene(used, structure, views, held, freedom)
     options = pycolmap.BundleAdjustmentOptions(
-        refine_focal_length=freedom >= Freedom.FOCAL,
-        refine_extra_params=freedom >= Freedom.DISTORTION,
+        refine_focal_length=Freedom.FOCAL in freedom,
+        refine_extra_params=Freedom.DISTORTION in freedom,
         refine_principal_point=False,
         print_summary=False,
     )
@@ -138,7 +138,7 @@ def _camera(views: Views, group: int, freedom: Freedom) -> pycolmap.Camera:
     square = abs(lens.fx / lens.fy - 1) < 1e-6
     if any(terms[2:]):
         model, values = "FULL_OPENCV", [lens.fx, lens.fy, lens.cx, lens.cy, *terms, 0.0, 0.0, 0.0]
-    elif freedom < Freedom.DISTORTION and not any(terms):
+    elif Freedom.DISTORTION not in freedom and not any(terms):
         model = "SIMPLE_PINHOLE" if square else "PINHOLE"
         values = [lens.fx, lens.cx, lens.cy] if square else [lens.fx, lens.fy, lens.cx, lens.cy]
     elif square:

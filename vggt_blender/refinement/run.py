@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.known import Known
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Points, Pose, Reconstruction, load_reconstruction
 from ..exchange.writer import ReconstructionWriter
@@ -33,7 +34,12 @@ FAR_OFF = 4.0
 
 TRIALS = 100
 
-LENS_NAMES = {Freedom.POSES: "fixed", Freedom.FOCAL: "focal", Freedom.DISTORTION: "distortion"}
+LENS_NAMES = {
+    Freedom.POSES: "fixed",
+    Freedom.FOCAL: "focal",
+    Freedom.DISTORTION: "distortion",
+    Freedom.FOCAL | Freedom.DISTORTION: "focal and distortion",
+}
 
 
 @dataclass(frozen=True)
@@ -45,17 +51,20 @@ class _Result:
     points: Points | None
 
 
-def refine(folder: Path | str, source: FrameSource, report: Reporter, *, fix_lens: bool = False) -> RefinementReport:
+def refine(
+    folder: Path | str, source: FrameSource, report: Reporter, *, known: Known | None = None
+) -> RefinementReport:
     """Refine the reconstruction in `folder`, made from `source`, with features of its pictures.
 
     The better cameras replace the old ones, depth maps and points follow, only where tracks that were not used agree
-    clearly better; the world stays where it is. Otherwise no byte of the folder changes. `fix_lens` keeps the lens as
-    it is. Raises `JobError` where the folder cannot be read or written.
+    clearly better; the world stays where it is. Otherwise no byte of the folder changes. What is
+    `known` of the lens is held, and a camera known to be locked off only turns. Raises `JobError` where the folder
+    cannot be read or written.
     """
     began = time.monotonic()
     reconstruction = load_reconstruction(folder)
     try:
-        refined = _refined(reconstruction, source, report, fix_lens)
+        refined = _refined(reconstruction, source, report, known or Known())
     except Refusal as refusal:
         outcome = RefinementReport(False, str(refusal), time.monotonic() - began)
         report.warning(outcome.sentence())
@@ -77,7 +86,7 @@ def refine(folder: Path | str, source: FrameSource, report: Reporter, *, fix_len
     return outcome
 
 
-def _refined(reconstruction: Reconstruction, source: FrameSource, report: Reporter, fix_lens: bool) -> Refined:
+def _refined(reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known) -> Refined:
     if len(source.frames) != len(reconstruction.frames):
         raise JobError(
             "mismatch",
@@ -86,9 +95,9 @@ def _refined(reconstruction: Reconstruction, source: FrameSource, report: Report
         )
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
-    views = views_of(reconstruction.frames)
+    views = views_of(reconstruction.frames, known)
     found = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
-    refined = refine_views(found, views, report, fix_lens=fix_lens)
+    refined = refine_views(found, views, report, known)
     return _in_world(refined, views)
 
 
@@ -137,10 +146,10 @@ def _align(source: Array, target: Array) -> Similarity:
 def _outcome(reconstruction: Reconstruction, refined: Refined) -> RefinementReport:
     frames = reconstruction.frames
     accepted = is_better(refined.after, refined.before)
-    views, placed = refined.views, views_of(frames).placed
+    before = views_of(frames, Known())
+    views, placed = refined.views, before.placed
     carried = tuple(frame.name for k, frame in enumerate(frames) if placed[k] and not refined.held[k])
     ordered = reconstruction.source.kind != "images"
-    before = views_of(frames)
     kind = "a camera that only turns" if refined.adjusted is None else "bundle adjustment"
     return RefinementReport(
         accepted=accepted,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..geometry.cameras import camera_center
 from .acceptance import Agreement, agreement, is_surely_better
@@ -58,16 +59,20 @@ class Refined:
     held_out: int
 
 
-def refine_views(found: Correspondences, views: Views, report: Reporter, *, fix_lens: bool = False) -> Refined:
+def refine_views(found: Correspondences, views: Views, report: Reporter, known: Known) -> Refined:
     """The refined cameras, not yet judged. Raises `Refusal` where the pictures do not allow any."""
     train, held_out = hold_out(found.tracks)
     held_out = held_out.keep(views.placed[held_out.frame], least=3)
     _check_enough(train, held_out, views)
     before = agreement(held_out, views)
     few = longest(train, COARSE_TRACKS, len(views))
-    pan = _pan(few, held_out, views, before, fix_lens)
+    pan = _pan(few, held_out, views, before, known)
+    if known.locked_off:
+        if pan is None:
+            raise Refusal("the camera is said to be locked off, but turns on the spot do not explain the pictures.")
+        return pan
     bundle = None
-    for step, candidate in enumerate(_bundles(train, few, held_out, views, found, before, fix_lens)):
+    for step, candidate in enumerate(_bundles(train, few, held_out, views, found, before, known)):
         report.progress("adjusting", step, 2)
         if bundle is None or is_surely_better(candidate.after, bundle.after):
             bundle = candidate
@@ -79,6 +84,12 @@ def refine_views(found: Correspondences, views: Views, report: Reporter, *, fix_
     if is_plane(bundle.adjusted):
         raise Refusal("all that could be tracked lies on one plane, which leaves the cameras open.")
     return bundle
+
+
+def _freedoms(known: Known) -> list[Freedom]:
+    """What of the lens to let move, from the stiffest to the freest."""
+    least = Freedom.POSES if known.holds_focal else Freedom.FOCAL
+    return [least] if known.distortion is not None else [least, least | Freedom.DISTORTION]
 
 
 def _check_enough(train: Observations, held_out: Observations, views: Views) -> None:
@@ -99,18 +110,18 @@ def longest(table: Observations, each: int, frames: int) -> Observations:
     return table.select(chosen)
 
 
-def _pan(few: Observations, held_out: Observations, views: Views, before: Agreement, fix_lens: bool) -> Refined | None:
+def _pan(few: Observations, held_out: Observations, views: Views, before: Agreement, known: Known) -> Refined | None:
     """The solution for a camera that only turns, or None where turns do not explain the tracks."""
     placed = few.keep(views.placed[few.frame])
     if not placed.tracks:
         return None
-    turned, error = turn_only(placed, views, free_focal=not fix_lens)
+    turned, error = turn_only(placed, views, free_focal=not known.holds_focal)
     if np.median(error) > PAN_MEDIAN or np.percentile(error, 90) > PAN_MOST:
         return None
     after, freedom = agreement(held_out, turned), Freedom.FOCAL
     stiff = turn_only(placed, views, free_focal=False)[0]
     stiff_after = agreement(held_out, stiff)
-    if fix_lens or not is_surely_better(after, stiff_after):  # small turns say nothing of the lens
+    if known.holds_focal or not is_surely_better(after, stiff_after):  # small turns say nothing of the lens
         turned, after, freedom = stiff, stiff_after, Freedom.POSES
     held = views.placed & (np.bincount(placed.frame, minlength=len(views)) >= LEAST_IN_TURN)
     return Refined(turned, held, before, after, None, freedom, placed.tracks, held_out.tracks)
@@ -123,12 +134,13 @@ def _bundles(
     views: Views,
     found: Correspondences,
     before: Agreement,
-    fix_lens: bool,
+    known: Known,
 ) -> Iterator[Refined]:
     """Solutions by bundle adjustment from the stiffest lens to the freest."""
     many = longest(train, FINE_TRACKS, len(views))
-    start = _start(few, held_out, views, found, Freedom.POSES if fix_lens else Freedom.FOCAL)
-    for freedom in (Freedom.POSES,) if fix_lens else (Freedom.FOCAL, Freedom.DISTORTION):
+    freedoms = _freedoms(known)
+    start = _start(few, held_out, views, found, freedoms[0])
+    for freedom in freedoms:
         adjusted = adjust(many, start, freedom, FINE)
         if adjusted.held.sum() >= 2 and not adjusted.held.all():
             adjusted = adjust(many, place_others(many, adjusted), freedom, FINE)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engines.colmap.features import working_scale
+from ..exchange.known import Known
 from ..exchange.reconstruction import Frame, Pose
 from ..geometry.cameras import Lens, rays_of_pixels
 
@@ -54,16 +55,16 @@ class Views:
         return rays
 
 
-def views_of(frames: Sequence[Frame]) -> Views:
+def views_of(frames: Sequence[Frame], known: Known) -> Views:
     """The cameras of a reconstruction's frames; frames that are not registered borrow the nearest one's lens and pose.
 
-    Raises ValueError where no frame is registered.
+    What is `known` of the lens goes before what the frames say. Raises ValueError where no frame is registered.
     """
     placed = np.array([frame.registered for frame in frames])
     if not placed.any():
         raise ValueError("no frame is registered")
-    known = np.flatnonzero(placed)
-    nearest = [int(known[np.abs(known - k).argmin()]) for k in range(len(frames))]
+    solved = np.flatnonzero(placed)
+    nearest = [int(solved[np.abs(solved - k).argmin()]) for k in range(len(frames))]
     scales = np.array([working_scale(frame.width, frame.height) for frame in frames])
     poses, lenses = [], []
     for k, frame in enumerate(frames):
@@ -74,10 +75,18 @@ def views_of(frames: Sequence[Frame]) -> Views:
         if (frame.width, frame.height) != (donor.width, donor.height):
             lens = replace(lens, cx=scales[k] * frame.width / 2, cy=scales[k] * frame.height / 2)
         poses.append(pose.camera_from_world)
-        lenses.append(lens)
+        lenses.append(_certain(lens, frame, known, scales[k]))
     sizes = np.array([(frame.width, frame.height) for frame in frames], np.float64)
-    groups = _lens_groups(sizes, lenses, placed)
+    groups = np.arange(len(frames)) if known.zooms else _lens_groups(sizes, lenses, placed)
     return Views(np.stack(poses), _shared(lenses, groups, placed), groups, sizes * scales[:, None], scales, placed)
+
+
+def _certain(lens: Lens, frame: Frame, known: Known, scale: float) -> Lens:
+    """The lens in working pixels with what is certain of it."""
+    focal = known.focal_pixels(frame.width, frame.height) if known.holds_focal else None
+    if focal is not None:
+        lens = replace(lens, fx=focal * scale, fy=focal * scale)
+    return lens if known.distortion is None else replace(lens, distortion=known.distortion)
 
 
 def _lens_groups(sizes: Array, lenses: list[Lens], placed: NDArray[np.bool_]) -> NDArray[np.intp]:
