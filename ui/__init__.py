@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import properties
+from . import properties, shot_panels
 from .alignment import VGGT_PT_alignment
 from .panel import VGGT_PT_options, VGGT_PT_results, VGGT_PT_shot
 from .preferences import VGGT_AP_preferences
@@ -17,6 +17,7 @@ CLASSES = (
     VGGT_PT_shot,
     VGGT_PT_options,
     VGGT_PT_results,
+    *shot_panels.CLASSES,
     VGGT_PT_alignment,
 )
 
@@ -25,9 +26,11 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.register()
+    shot_panels.register()
 
 
 def unregister() -> None:
+    shot_panels.unregister()
     properties.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

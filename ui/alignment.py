@@ -15,7 +15,7 @@ class VGGT_PT_alignment(bpy.types.Panel):
     bl_category = "VGGT"
     bl_label = "Alignment"
     bl_parent_id = "VGGT_PT_shot"
-    bl_order = 2
+    bl_order = 3
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

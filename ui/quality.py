@@ -1,0 +1,106 @@
+"""How well the shot was solved: a graph, the frames to look at, and what to try."""
+
+import bpy
+import bpy.utils.previews
+
+from ..operators.go_to_frame import shot_quality
+from ..vggt_blender.scene.quality import BadFrame, Quality, advice, bad_frames
+from ..vggt_blender.scene.quality_graph import SIZE, highest_residual, quality_graph
+from .text import draw_wrapped
+
+LISTED = 8
+ICONS = {"missing": "CANCEL", "residual": "ERROR", "points": "OUTLINER_OB_POINTCLOUD"}
+
+_graphs: dict[str, bpy.utils.previews.ImagePreviewCollection] = {}
+
+
+class VGGT_PT_quality(bpy.types.Panel):
+    """The error by frame, and the frames that stand out."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "VGGT"
+    bl_label = "Quality"
+    bl_parent_id = "VGGT_PT_shot"
+    bl_order = 2
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return shot_quality(context) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        shot, quality = shot_quality(context)
+        width = context.region.width
+        layout.label(text=shot.name, icon="OUTLINER_COLLECTION", translate=False)
+        share = quality.registered / max(1, len(quality.frames))
+        layout.progress(factor=share, type="BAR", text=f"{quality.registered} of {len(quality.frames)} frames placed")
+        if quality.residual_px is None:
+            draw_wrapped(layout, "This engine measures no error.", width, icon="INFO")
+        else:
+            _draw_graph(layout, quality, width)
+        for line in advice(quality):
+            draw_wrapped(layout.box(), line, width - 20, icon="INFO")
+        _draw_bad_frames(layout, bad_frames(quality))
+
+
+def _draw_graph(layout: bpy.types.UILayout, quality: Quality, width: int) -> None:
+    column = layout.column(align=True)
+    ends = column.row()
+    ends.label(text=f"Error {quality.residual_px:.2f} px")
+    right = ends.row()
+    right.alignment = "RIGHT"
+    right.label(text=f"up to {highest_residual(quality):.2f} px")
+    unit = 20 * bpy.context.preferences.system.ui_scale
+    column.template_icon(icon_value=_graph(quality), scale=max(4.0, min(12.0, (width - 50) / unit)))
+    ends = column.row()
+    numbers = [frame.frame for frame in quality.frames]
+    ends.label(text=f"{numbers[0]} – {numbers[-1]}", translate=False)
+    counts = [frame.points for frame in quality.frames if frame.points is not None]
+    right = ends.row()
+    right.alignment = "RIGHT"
+    right.label(text=f"up to {max(counts)} points" if counts else "")
+
+
+def _graph(quality: Quality) -> int:
+    """The icon of the graph, drawn where it is not there yet."""
+    graphs = _graphs["graphs"]
+    name = str(hash(quality))
+    if name not in graphs:
+        if len(graphs) > 8:
+            graphs.clear()
+        preview = graphs.new(name)
+        preview.image_size = (SIZE, SIZE)
+        preview.image_pixels_float = quality_graph(quality).ravel()
+    return graphs[name].icon_id
+
+
+def _draw_bad_frames(layout: bpy.types.UILayout, bad: list[BadFrame]) -> None:
+    if not bad:
+        layout.label(text="No frame stands out", icon="CHECKMARK")
+        return
+    row = layout.row(align=True)
+    row.label(text=f"{len(bad)} to look at")
+    row.operator("vggt.next_bad_frame", text="", icon="TRIA_LEFT").back = True
+    row.operator("vggt.next_bad_frame", text="", icon="TRIA_RIGHT")
+    column = layout.column(align=True)
+    for entry in bad[:LISTED]:
+        frame = entry.quality
+        text = {
+            "missing": f"{frame.frame}: not placed",
+            "residual": f"{frame.frame}: {frame.residual_px or 0.0:.2f} px",
+            "points": f"{frame.frame}: {frame.points} points",
+        }[entry.why]
+        button = column.operator("vggt.go_to_frame", text=text, icon=ICONS[entry.why], translate=False)
+        button.frame_name = frame.name
+    if len(bad) > LISTED:
+        column.label(text=f"and {len(bad) - LISTED} more")
+
+
+def register() -> None:
+    _graphs["graphs"] = bpy.utils.previews.new()
+
+
+def unregister() -> None:
+    bpy.utils.previews.remove(_graphs.pop("graphs"))

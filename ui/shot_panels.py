@@ -1,0 +1,15 @@
+"""The panels about an imported shot, in the order of the work."""
+
+from . import quality
+from .quality import VGGT_PT_quality
+
+CLASSES = (VGGT_PT_quality,)
+
+
+def register() -> None:
+    """What the panels keep beside their classes."""
+    quality.register()
+
+
+def unregister() -> None:
+    quality.unregister()
