@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import pump
+from . import pump, shot_tools
 from .add_point import VGGT_OT_add_point
 from .cancel import VGGT_OT_cancel
 from .cancel_setup import VGGT_OT_cancel_setup
@@ -44,6 +44,7 @@ CLASSES = (
     VGGT_OT_set_direction,
     VGGT_OT_set_origin,
     VGGT_OT_reset_alignment,
+    *shot_tools.CLASSES,
 )
 
 
