@@ -7,7 +7,11 @@ from .add_point import VGGT_OT_add_point
 from .cancel import VGGT_OT_cancel
 from .cancel_setup import VGGT_OT_cancel_setup
 from .check_backend import VGGT_OT_check_backend
+from .delete_result import VGGT_OT_delete_result
+from .diagnostics import VGGT_OT_copy_diagnostics
 from .dismiss import VGGT_OT_dismiss
+from .download_model import VGGT_OT_cancel_download, VGGT_OT_download_model
+from .free_memory import VGGT_OT_free_memory
 from .import_reconstruction import VGGT_OT_import_reconstruction, draw_menu
 from .level import VGGT_OT_level
 from .open_folder import VGGT_OT_open_folder
@@ -30,6 +34,7 @@ CLASSES = (
     VGGT_OT_import_reconstruction,
     VGGT_OT_open_folder,
     VGGT_OT_remove_result,
+    VGGT_OT_delete_result,
     VGGT_OT_show_details,
     VGGT_OT_copy_details,
     VGGT_OT_dismiss,
@@ -37,6 +42,10 @@ CLASSES = (
     VGGT_OT_setup_backend,
     VGGT_OT_cancel_setup,
     VGGT_OT_remove_backend,
+    VGGT_OT_download_model,
+    VGGT_OT_cancel_download,
+    VGGT_OT_free_memory,
+    VGGT_OT_copy_diagnostics,
     VGGT_OT_level,
     VGGT_OT_add_point,
     VGGT_OT_set_floor,

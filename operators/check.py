@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..vggt_blender.backend.process import BackendProcess
+from ..vggt_blender.exchange.messages import JobError
 from .locations import ROOT
 
 DOCTOR = ("-m", "vggt_blender", "doctor", "--json")
@@ -24,9 +26,14 @@ class Finding:
 
 
 class Check:
-    """One run of `doctor`. ``findings`` is None until it has answered."""
+    """One run of `doctor`. ``report`` is its answer and ``findings`` the same for people; None until it has answered.
+
+    ``about`` is the interpreter that was asked.
+    """
 
     def __init__(self) -> None:
+        self.about: Path | None = None
+        self.report: dict[str, Any] | None = None
         self.findings: list[Finding] | None = None
         self._process: BackendProcess | None = None
         self._output = ""
@@ -40,7 +47,29 @@ class Check:
         self.close()
         self._process = BackendProcess(interpreter, ROOT, DOCTOR)
         self._process.end_input()
-        self._output = ""
+        self._output, self.about = "", interpreter
+
+    def ask(self, interpreter: Path) -> None:
+        """`start`, unless `interpreter` has been asked already. A solve says more clearly what does not start."""
+        if self.about != interpreter:
+            with contextlib.suppress(JobError):
+                self.start(interpreter)
+
+    def obstacle(self, interpreter: Path, engine: str, model: str) -> str | None:
+        """Why `engine` cannot run with `model` (empty: the best one there is), as far as it is known."""
+        if self.report is None or self.about != interpreter:
+            return None
+        problem: str | None = self.report.get("engines", {}).get(engine)
+        if problem is not None:
+            return problem
+        here = [row["path"] for row in self.models() if model in ("", row["name"])]
+        if engine == "vggt" and here and not any(here):
+            return "The model's weights are not on this machine: download them, or use a file."
+        return None
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models that can be had, as `models --json` says; none where nobody has been asked."""
+        return (self.report or {}).get("models") or []
 
     def step(self) -> bool:
         """Take what has been said. Returns whether the answer is complete now."""
@@ -50,7 +79,8 @@ class Check:
             self._output += line
         if not self._process.is_over():
             return False
-        self.findings = findings_of(self._output, self._process.exit_status or 0, self._process.errors)
+        self.report = _parsed(self._output) if self._process.exit_status == 0 else None
+        self.findings = findings_of(self.report, self._process.exit_status or 0, self._process.errors)
         self._process = None
         return True
 
@@ -58,16 +88,20 @@ class Check:
         """Forget the answer and end the process."""
         if self._process is not None:
             self._process.kill()
-        self.findings = self._process = None
+        self.about = self.report = self.findings = self._process = None
 
 
-def findings_of(output: str, status: int, errors: str) -> list[Finding]:
-    """The answer of `doctor --json` as lines for people."""
+def _parsed(output: str) -> dict[str, Any] | None:
     try:
-        report: Any = json.loads(output)
+        report = json.loads(output)
     except ValueError:
-        report = None
-    if status != 0 or not isinstance(report, dict):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def findings_of(report: dict[str, Any] | None, status: int, errors: str) -> list[Finding]:
+    """The answer of `doctor --json` as lines for people."""
+    if report is None:
         last = errors.strip().rpartition("\n")[2] or f"exit status {status}"
         return [Finding("Backend", f"does not run: {last}", good=False)]
     system, python = report.get("system", {}), report.get("python", {})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Container
 from pathlib import Path
 
 import bpy
 
+from ..vggt_blender.backend import local
 from ..vggt_blender.backend.environment import find_interpreter, interpreter_in
 from ..vggt_blender.backend.setup import environment_in
+from ..vggt_blender.exchange.messages import JobError
 
 PACKAGE = __package__.rpartition(".")[0]
 ROOT = Path(__file__).parents[1]
@@ -19,9 +23,34 @@ def preferences(context: bpy.types.Context) -> bpy.types.AddonPreferences | None
     return None if addon is None else addon.preferences
 
 
-def interpreter(context: bpy.types.Context) -> Path:
-    """The backend's Python. Raises `JobError` where there is none."""
+def runs_here(context: bpy.types.Context) -> bool:
+    """Whether jobs run in this Python instead of a process."""
     chosen = preferences(context)
+    return chosen is not None and chosen.run_in == "here"
+
+
+def idle_limit_s(context: bpy.types.Context) -> float:
+    """How long a backend without work is kept; 0: until Blender ends."""
+    chosen = preferences(context)
+    return 0.0 if chosen is None else 60.0 * chosen.idle_minutes
+
+
+def own_python() -> Path:
+    """Blender's Python as a program of its own. Raises `JobError` where there is none."""
+    program = Path(sys.executable)
+    if not sys.executable or not program.name.lower().startswith("python"):
+        raise JobError("setup", "This Blender has no Python program to build on: choose an interpreter instead.")
+    return program
+
+
+def interpreter(context: bpy.types.Context) -> Path:
+    """The Python that solves: the backend's, or this one. Raises `JobError` where there is none that could."""
+    chosen = preferences(context)
+    if runs_here(context):
+        problem = local.obstacle()
+        if problem is not None:
+            raise JobError("no_backend", problem)
+        return own_python()
     path = bpy.path.abspath(chosen.interpreter) if chosen is not None else ""
     return find_interpreter(ROOT, path, interpreter_in(environment_in(backend_folder(context))))
 
@@ -40,8 +69,10 @@ def wheels_folder(context: bpy.types.Context) -> Path | None:
     return Path(bpy.path.abspath(chosen.wheels_folder)) if chosen is not None and chosen.wheels_folder else None
 
 
-def new_result_folder(context: bpy.types.Context, title: str) -> Path:
-    """A folder that does not exist yet: in the preferred place, else beside the saved .blend, else among ours."""
+def new_result_folder(context: bpy.types.Context, title: str, taken: Container[str] = ()) -> Path:
+    """A folder that neither exists nor is `taken`: in the preferred place, else beside the saved .blend, else among
+    ours.
+    """
     chosen = preferences(context)
     if chosen is not None and chosen.results_folder:
         base = Path(bpy.path.abspath(chosen.results_folder))
@@ -51,7 +82,7 @@ def new_result_folder(context: bpy.types.Context, title: str) -> Path:
         base = _user_folder() / "results"
     name = bpy.path.clean_name(title)[:60] or "shot"
     folder, count = base / name, 1
-    while folder.exists():
+    while folder.exists() or str(folder) in taken:
         count += 1
         folder = base / f"{name}-{count}"
     return folder

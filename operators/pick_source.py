@@ -3,6 +3,8 @@
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, StringProperty
 
+from .pump import ask_backend
+
 
 class VGGT_OT_pick_source(bpy.types.Operator):
     """Choose a folder of pictures, several pictures, or a video. A folder needs no file selected"""
@@ -27,6 +29,7 @@ class VGGT_OT_pick_source(bpy.types.Operator):
             self.report({"ERROR"}, "Nothing chosen.")
             return {"CANCELLED"}
         set_source(context.scene.vggt, self.directory, names)
+        ask_backend(context)
         return {"FINISHED"}
 
 

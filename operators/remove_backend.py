@@ -4,10 +4,10 @@ import bpy
 
 from ..vggt_blender.backend.setup import is_ours
 from ..vggt_blender.exchange.messages import JobError
-from . import pump
-from .backend_setup import is_busy, setup
+from .backend_setup import REMOVE, is_busy, setup
 from .locations import backend_folder
-from .session import session
+from .pump import follow
+from .session import notice_of, session
 
 
 class VGGT_OT_remove_backend(bpy.types.Operator):
@@ -33,12 +33,9 @@ class VGGT_OT_remove_backend(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            setup.start([str(backend_folder(context)), "--remove"])
-            pump.watch()
-            if bpy.app.background:
-                setup.wait()
+            setup.start([str(backend_folder(context)), REMOVE])
         except JobError as failure:
-            session.fail(failure, about_setup=True)
+            session.tell(notice_of(failure, about_setup=True))
             self.report({"ERROR"}, failure.message)
             return {"CANCELLED"}
-        return {"FINISHED"}
+        return follow(self, setup)

@@ -2,7 +2,7 @@
 
 import bpy
 
-from .results import needs_result
+from .results import drop_selected, needs_result
 
 
 class VGGT_OT_remove_result(bpy.types.Operator):
@@ -17,7 +17,5 @@ class VGGT_OT_remove_result(bpy.types.Operator):
         return needs_result(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings = context.scene.vggt
-        settings.results.remove(settings.active_result)
-        settings.active_result = max(0, min(settings.active_result, len(settings.results) - 1))
+        drop_selected(context)
         return {"FINISHED"}

@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 
 from ..vggt_blender.exchange.reconstruction import DOCUMENT, Reconstruction
+from .saving import travelling
 
 
 def selected_result(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
@@ -26,6 +27,13 @@ def needs_result(operator: type[bpy.types.Operator], context: bpy.types.Context)
     return True
 
 
+def drop_selected(context: bpy.types.Context) -> None:
+    """Take the selected entry off the list."""
+    settings = context.scene.vggt
+    settings.results.remove(settings.active_result)
+    settings.active_result = max(0, min(settings.active_result, len(settings.results) - 1))
+
+
 def list_result(scene: bpy.types.Scene, reconstruction: Reconstruction) -> None:
     """Make `reconstruction` the selected entry of the scene's list, once."""
     results = scene.vggt.results
@@ -33,7 +41,7 @@ def list_result(scene: bpy.types.Scene, reconstruction: Reconstruction) -> None:
     positions = [n for n, entry in enumerate(results) if Path(bpy.path.abspath(entry.folder)) == folder]
     entry = results[positions[0]] if positions else results.add()
     entry.name = folder.name
-    entry.folder = bpy.path.relpath(str(folder)) if _travels_with_blend(folder) else str(folder)
+    entry.folder = travelling(folder, bpy.data.filepath)
     entry.engine = str(reconstruction.engine.get("name", ""))
     entry.total = len(reconstruction.frames)
     entry.registered = sum(frame.registered for frame in reconstruction.frames)
@@ -52,7 +60,3 @@ def _residual(reconstruction: Reconstruction) -> float:
     if points is None or known is None or not known.any():
         return -1.0
     return float(np.average(points.error[known], weights=points.observations[known]))
-
-
-def _travels_with_blend(folder: Path) -> bool:
-    return bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).parent)

@@ -1,136 +1,137 @@
-"""The solve under way: what the pump keeps up to date, the operators change and the panels show.
+"""The solves under way: what the pump keeps up to date, the operators change and the panels show.
 
-Nothing here waits for the backend on Blender's main thread. Scenes are remembered by their ids, never by reference:
-undo and file loading replace them.
+Nothing here waits for the backend on Blender's main thread. The backend gets one job at a time, so that one that dies
+takes no other job along.
 """
 
 from __future__ import annotations
 
+import time
 import traceback
 import uuid
-from dataclasses import dataclass, field, replace
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from ..vggt_blender.backend.client import BackendClient
+from ..vggt_blender.backend.local import LocalClient
 from ..vggt_blender.exchange.job import Job
 from ..vggt_blender.exchange.messages import CANCELLED, JobError, Message
 from ..vggt_blender.exchange.reconstruction import load_reconstruction
 from .importing import build_result
 from .locations import ROOT
 from .results import list_result
+from .task import Home, Notice, Task
 
 PUMP_BUDGET_S = 0.004  # of Blender's main thread, which gives 5 ms: asking for a redraw comes on top
 WAIT_S = 0.1
-
-
-@dataclass(frozen=True)
-class Home:
-    """The scene that a result is for."""
-
-    uid: int
-    name: str
-
-    @classmethod
-    def of(cls, scene: bpy.types.Scene) -> Home:
-        return cls(scene.session_uid, scene.name)
-
-    def find(self) -> bpy.types.Scene | None:
-        return next((scene for scene in bpy.data.scenes if scene.session_uid == self.uid), None)
-
-
-@dataclass
-class Task:
-    """One solve: its job, where its result goes, and its progress. ``arrived`` is the result's folder."""
-
-    job: Job
-    title: str
-    home: Home | None
-    placement: str
-    stage: str = "Starting"
-    done: int = 0
-    total: int = 0
-    remaining_s: float | None = None
-    cancelling: bool = False
-    arrived: Path | None = None
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Notice:
-    """How the last solve or set-up ended, where that needs saying. ``folder`` is a result to be imported by hand."""
-
-    message: str
-    detail: str = ""
-    failed: bool = False
-    folder: Path | None = None
-    about_setup: bool = False
+MOST_NOTICES = 4
+LOG_LINES = 60
 
 
 class Session:
-    """One backend and at most one task."""
+    """One backend, the tasks in the order in which they were asked for, and how the last ones ended."""
 
     def __init__(self) -> None:
-        self.client: BackendClient | None = None
-        self.task: Task | None = None
-        self.notice: Notice | None = None
+        self.client: BackendClient | LocalClient | None = None
+        self.tasks: list[Task] = []
+        self.notices: list[Notice] = []
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self._idle_since: float | None = None
         self._file_before = ""
 
-    def start(self, interpreter: Path, job: Job, title: str, scene: bpy.types.Scene, placement: str) -> None:
-        """Send `job` to the backend. Raises `JobError` where it does not start."""
-        assert self.task is None
-        self.notice = None
-        if self.client is not None and self.client.interpreter != interpreter:
-            self.close_backend()
-        if self.client is None:
-            self.client = BackendClient(interpreter, ROOT)
+    @property
+    def task(self) -> Task | None:
+        """The first task that is not over."""
+        return self.tasks[0] if self.tasks else None
+
+    @property
+    def notice(self) -> Notice | None:
+        """The last thing that needs saying."""
+        return self.notices[-1] if self.notices else None
+
+    def start(self, interpreter: Path | None, job: Job, title: str, scene: bpy.types.Scene, placement: str) -> Task:
+        """Send `job` to the backend of `interpreter` (None: this Python), after those that are under way.
+
+        Raises `JobError` where the backend does not start.
+        """
+        first = not self.tasks
         job = replace(job, id=uuid.uuid4().hex[:12])
-        self.client.submit(job)
-        self.task = Task(job, title, Home.of(scene), placement)
+        task = Task(job, interpreter, title, Home.of(scene), placement)
+        if first:
+            self.notices.clear()
+            self._begin(task)
+        self.tasks.append(task)
+        return task
 
-    def cancel(self) -> None:
-        """Ask the backend to stop; a result that only waits to be imported is left on disk."""
-        if self.task is None:
+    def cancel(self, task: Task | None = None) -> None:
+        """Stop `task`, else the first; a result that only waits to be imported is left on disk."""
+        task = task or self.task
+        if task is None:
             return
-        if self.task.arrived is not None:
-            self._end(Notice("Solved, not imported.", folder=self.task.arrived))
+        if task.arrived is not None:
+            self._end(task, Notice("Solved, not imported.", folder=task.arrived))
+        elif not task.begun:
+            self._end(task, None)
         elif self.client is not None:
-            self.task.cancelling = True
-            self.client.cancel(self.task.job.id)
+            task.cancelling = True
+            self.client.cancel(task.job.id)
 
-    def fail(self, failure: JobError, about_setup: bool = False) -> None:
-        """Show `failure` in the panel."""
-        self.notice = Notice(failure.message, failure.detail, failed=True, about_setup=about_setup)
+    def tell(self, notice: Notice) -> None:
+        """Show `notice` in the panel, below those that nobody has put away."""
+        self.notices = [*self.notices, notice][-MOST_NOTICES:]
+        self.note(f"{notice.title}: {notice.message}" if notice.title else notice.message)
+
+    def note(self, text: str) -> None:
+        """Remember `text` for the diagnostics."""
+        self.log.append(f"{time.strftime('%H:%M:%S')}  {text}")
+
+    def forget_setup(self) -> None:
+        """What was said about the set-up no longer holds."""
+        self.notices = [notice for notice in self.notices if not notice.about_setup]
+
+    def forget_waiting(self, folder: Path) -> None:
+        """The result in `folder` has been imported by hand."""
+        self.notices = [notice for notice in self.notices if notice.folder != folder]
 
     def close_backend(self) -> None:
         """End the idle backend without waiting for it; the next task starts another."""
-        assert self.task is None
         if self.client is not None:
             self.client.close_aside()
             self.client = None
 
-    def forget_waiting(self, folder: Path) -> None:
-        """The result in `folder` has been imported by hand."""
-        if self.notice is not None and self.notice.folder == folder:
-            self.notice = None
+    def rest(self, limit_s: float) -> float | None:
+        """Seconds until an idle backend is ended (now, where they are over); None: never. `limit_s` 0: it is kept."""
+        if self.tasks or self.client is None:
+            self._idle_since = None
+            return None
+        if self._idle_since is None:
+            self._idle_since = time.monotonic()
+        if limit_s <= 0:
+            return None
+        left = self._idle_since + limit_s - time.monotonic()
+        if left > 0:
+            return left
+        self.close_backend()
+        return None
 
     def step(self, wait_s: float = 0.0) -> bool:
-        """Take what the backend said, then import what arrived. Returns whether anything happened."""
-        try:
-            news = self.pump(wait_s)
-            return self.bring_in() or news
-        except Exception as failure:  # a timer that raises is gone, and the task would never end
-            arrived = self.task.arrived if self.task is not None else None
-            message = failure.message if isinstance(failure, JobError) else f"{type(failure).__name__}: {failure}"
-            detail = failure.detail if isinstance(failure, JobError) else traceback.format_exc()
-            self._end(Notice(message, detail, failed=True, folder=arrived))
-            return True
+        """Take what the backend said, import what arrived, begin what waits. Returns whether anything happened."""
+        news = False
+        for work in (lambda: self.pump(wait_s), self.bring_in, self._begin_next):
+            try:
+                news = work() or news
+            except Exception as failure:  # a timer that raises is gone, and the task would never end
+                self._fail(failure)
+                news = True
+        return news
 
     def pump(self, wait_s: float = 0.0) -> bool:
         """Take what the backend said, within the budget. Returns whether there was anything."""
-        if self.client is None or self.task is None or self.task.arrived is not None:
+        if self.client is None or self._running is None:
             return False
         news = False
         for message in self.client.messages(PUMP_BUDGET_S, wait_s):
@@ -139,50 +140,78 @@ class Session:
         return news
 
     def bring_in(self) -> bool:
-        """Import a result that arrived, unless the user is in the middle of something. Returns whether it ended."""
-        task = self.task
+        """Import a result that arrived, unless the user is in the middle of something. Returns whether one ended."""
+        task = next((task for task in self.tasks if task.arrived is not None), None)
         if task is None or task.arrived is None or hands_are_full():
             return False
         scene = task.home.find() if task.home is not None else None
         if scene is None:
-            self._end(Notice("Solved, but its scene is not open any more.", folder=task.arrived))
+            self._end(task, Notice("Solved, but its scene is not open any more.", folder=task.arrived))
             return True
-        warnings = [*task.warnings, *_import_undoably(task.arrived, scene, task.placement)]
+        try:
+            warnings = [*task.warnings, *_import_undoably(task.arrived, scene, task.placement)]
+        except Exception as failure:
+            self._end(task, replace(notice_of(failure), folder=task.arrived))
+            return True
         summary = warnings[0] if len(warnings) == 1 else f"{len(warnings)} warnings"
-        self._end(Notice(summary, "\n".join(warnings)) if warnings else None)
+        self._end(task, Notice(summary, "\n".join(warnings)) if warnings else None)
         return True
 
-    def wait(self) -> None:
-        """For scripts: run the task to its end. Raises `JobError` where it fails; Ctrl-C cancels it."""
+    def wait(self, task: Task) -> None:
+        """For scripts: run `task` to its end; its ``failure`` says whether it worked. Ctrl-C cancels it."""
         try:
-            while self.task is not None:
+            while not task.ended:
                 self.step(WAIT_S)
         except KeyboardInterrupt:
-            self.cancel()
+            self.cancel(task)
             raise
-        if self.notice is not None and self.notice.failed:
-            raise JobError("failed", self.notice.message, self.notice.detail)
 
     def close(self) -> None:
-        """End the backend; waits three seconds at the longest."""
+        """End the backend and forget everything; waits three seconds at the longest."""
         if self.client is not None:
             self.client.close()
-        self.client = self.task = self.notice = None
+        self.client = self._idle_since = None
+        self.tasks, self.notices = [], []
+        self.log.clear()
 
     def before_load(self) -> None:
         """Another .blend is about to be read."""
         self._file_before = bpy.data.filepath
 
     def after_load(self) -> None:
-        """The same file, read again, has the same scenes under new ids; another file has none for the result."""
-        if self.task is None or self.task.home is None:
-            return
+        """The same file, read again, has the same scenes under new ids; another file has none for the results."""
         same = self._file_before and self._file_before == bpy.data.filepath
-        scene = bpy.data.scenes.get(self.task.home.name) if same else None
-        self.task.home = None if scene is None else Home.of(scene)
+        for task in self.tasks:
+            if task.home is not None:
+                scene = bpy.data.scenes.get(task.home.name) if same else None
+                task.home = None if scene is None else Home.of(scene)
+
+    @property
+    def _running(self) -> Task | None:
+        return next((task for task in self.tasks if task.begun and task.arrived is None), None)
+
+    def _begin_next(self) -> bool:
+        task = next((task for task in self.tasks if task.arrived is None), None)
+        if task is None or task.begun:
+            return False
+        try:
+            self._begin(task)
+        except JobError as failure:
+            self._end(task, notice_of(failure))
+        return True
+
+    def _begin(self, task: Task) -> None:
+        """Raises `JobError` where the backend does not start."""
+        if self.client is not None and self.client.interpreter != task.interpreter:
+            self.close_backend()
+        if self.client is None:
+            self.client = LocalClient() if task.interpreter is None else BackendClient(task.interpreter, ROOT)
+        self.client.submit(task.job)
+        task.begun = True
+        self.note(f"{task.title}: started")
 
     def _take(self, message: Message) -> None:
-        task = self.task
+        task = self._running
         if task is None or message["job"] != task.job.id:
             return
         kind = message["type"]
@@ -191,17 +220,33 @@ class Session:
             task.remaining_s = message["remaining_s"]
         elif kind == "status":
             task.stage, task.total, task.remaining_s = str(message["message"]), 0, None
+            self.note(f"{task.title}: {task.stage}")
         elif kind == "warning":
             task.warnings.append(str(message["message"]))
+            self.note(f"{task.title}: {message['message']}")
         elif kind == "done":
             task.stage, task.arrived = "Importing", Path(message["path"])
         elif message["code"] == CANCELLED:
-            self._end(Notice("Cancelled."))
+            self._end(task, Notice("Cancelled."))
         else:
-            self._end(Notice(message["message"], message["detail"], failed=True))
+            self._end(task, Notice(message["message"], message["detail"], failed=True))
 
-    def _end(self, notice: Notice | None) -> None:
-        self.task, self.notice = None, notice
+    def _fail(self, failure: Exception) -> None:
+        notice, task = notice_of(failure), self._running or self.task
+        if task is None:
+            self.tell(notice)
+        else:
+            self._end(task, notice)
+
+    def _end(self, task: Task, notice: Notice | None) -> None:
+        self.tasks.remove(task)
+        task.ended = True
+        if notice is None:
+            self.note(f"{task.title}: ended")
+            return
+        notice = replace(notice, title=task.title)
+        task.failure = notice if notice.failed else None
+        self.tell(notice)
 
 
 session = Session()
@@ -218,6 +263,13 @@ def hands_are_full() -> bool:
         if any(modal.bl_idname.startswith("TRANSFORM_OT_") for modal in window.modal_operators):
             return True
     return False
+
+
+def notice_of(failure: Exception, about_setup: bool = False) -> Notice:
+    """`failure` for the panel."""
+    if isinstance(failure, JobError):
+        return Notice(failure.message, failure.detail, failed=True, about_setup=about_setup)
+    return Notice(f"{type(failure).__name__}: {failure}", traceback.format_exc(), failed=True, about_setup=about_setup)
 
 
 def _import_undoably(folder: Path, scene: bpy.types.Scene, placement: str) -> list[str]:

@@ -4,10 +4,10 @@ import bpy
 from bpy.props import BoolProperty
 
 from ..vggt_blender.exchange.messages import JobError
-from . import pump
-from .backend_setup import OFFLINE, is_busy, own_python, setup, size_text
-from .locations import backend_folder, preferences, wheels_folder
-from .session import session
+from .backend_setup import OFFLINE, is_busy, setup, size_text
+from .locations import backend_folder, own_python, preferences, wheels_folder
+from .pump import follow
+from .session import notice_of, session
 
 
 class VGGT_OT_setup_backend(bpy.types.Operator):
@@ -58,11 +58,8 @@ class VGGT_OT_setup_backend(bpy.types.Operator):
             arguments += [] if self.with_vggt else ["--without-vggt"]
             arguments += [] if wheels is None else ["--find-links", str(wheels)]
             setup.start(arguments)
-            pump.watch()
-            if bpy.app.background:
-                setup.wait()
         except JobError as failure:
-            session.fail(failure, about_setup=True)
+            session.tell(notice_of(failure, about_setup=True))
             self.report({"ERROR"}, failure.message)
             return {"CANCELLED"}
-        return {"FINISHED"}
+        return follow(self, setup)

@@ -7,10 +7,12 @@ from ..vggt_blender.exchange.job import FrameRange, Job
 from ..vggt_blender.exchange.messages import JobError
 from . import pump
 from .backend_setup import setup
-from .locations import interpreter, new_result_folder
+from .check import check
+from .locations import interpreter, new_result_folder, runs_here
 from .placement import AsksPlacement
-from .session import session
+from .session import notice_of, session
 from .sources import source_inputs, source_title
+from .task import Home
 
 
 class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
@@ -28,9 +30,6 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.task is not None:
-            cls.poll_message_set("A solve is running")
-            return False
         if setup.running:
             cls.poll_message_set("The backend is being set up")
             return False
@@ -38,11 +37,12 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
             cls.poll_message_set("Choose pictures or a video first")
             return False
         try:
-            interpreter(context)
+            problem = obstacle(context)
         except JobError as failure:
-            cls.poll_message_set(failure.message)
-            return False
-        return True
+            problem = failure.message
+        if problem is not None:
+            cls.poll_message_set(problem)
+        return problem is None
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         self.placement = context.scene.vggt.placement
@@ -53,17 +53,38 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
         if not self.properties.is_property_set("placement"):
             self.placement = scene.vggt.placement
         title = source_title(scene.vggt)
+        taken = {task.job.output for task in session.tasks}
         try:
-            job = job_of(scene.vggt, str(new_result_folder(context, title)))
-            session.start(interpreter(context), job, title, scene, self.settled_placement(scene))
-            pump.watch()
-            if self.wait or bpy.app.background:
-                session.wait()
+            job = job_of(scene.vggt, str(new_result_folder(context, title, taken)))
+            python = None if runs_here(context) else interpreter(context)
+            task = session.start(python, job, title, scene, self._placement(scene))
         except JobError as failure:
-            session.fail(failure)
+            session.tell(notice_of(failure))
             self.report({"ERROR"}, failure.message)
             return {"CANCELLED"}
+        pump.watch()
+        if self.wait or bpy.app.background:
+            session.wait(task)
+            if task.failure is not None:
+                self.report({"ERROR"}, task.failure.message)
+                return {"CANCELLED"}
         return {"FINISHED"}
+
+    def _placement(self, scene: bpy.types.Scene) -> str:
+        """A scene that waits for another result is no empty one any more."""
+        waits = any(task.home == Home.of(scene) for task in session.tasks)
+        return "keep" if waits and self.placement == "ask" and not self.asked else self.settled_placement(scene)
+
+
+def obstacle(context: bpy.types.Context) -> str | None:
+    """Why the chosen engine cannot run, as far as it is known. Raises `JobError` where there is no backend."""
+    settings = context.scene.vggt
+    return check.obstacle(interpreter(context), settings.engine, model_of(settings) or "")
+
+
+def model_of(settings: bpy.types.PropertyGroup) -> str | None:
+    """The chosen model, by name or file; None: the best one on this machine, or an engine without models."""
+    return bpy.path.abspath(settings.model) or None if settings.engine != "colmap" else None
 
 
 def job_of(settings: bpy.types.PropertyGroup, output: str) -> Job:
@@ -74,6 +95,7 @@ def job_of(settings: bpy.types.PropertyGroup, output: str) -> Job:
         output=output,
         kind=settings.kind,
         engine=settings.engine,
+        model=model_of(settings),
         device=settings.device,
         frames=frames,
         mask=bpy.path.abspath(settings.mask) or None,

@@ -4,6 +4,7 @@ import bpy
 
 from ..operators.backend_setup import OFFLINE, setup, size_text
 from ..operators.locations import wheels_folder
+from .progress import draw_progress
 from .text import draw_wrapped
 
 
@@ -11,7 +12,11 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context, width: fl
     """The button with what it costs, or the news of the set-up under way with its own."""
     column = layout.column()
     if setup.running:
-        draw_wrapped(column, "Stopping" if setup.cancelling else setup.stage, width, icon="SORTTIME")
+        stage = "Stopping" if setup.cancelling else setup.stage
+        if setup.total:
+            draw_progress(column, stage, setup.done, setup.total, " MB")
+        else:
+            draw_wrapped(column, stage, width, icon="SORTTIME")
         column.operator("vggt.cancel_setup", icon="CANCEL")
         return
     column.operator("vggt.setup_backend", icon="IMPORT")

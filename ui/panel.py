@@ -5,12 +5,14 @@ import bpy
 from ..operators.backend_setup import setup
 from ..operators.locations import PACKAGE, interpreter
 from ..operators.results import selected_result
-from ..operators.session import Task, session
+from ..operators.session import session
+from ..operators.solve import obstacle
 from ..operators.sources import source_summary
 from ..vggt_blender.exchange.messages import JobError
 from .backend import draw_setup
-from .notice import draw_notice
-from .text import about, draw_wrapped
+from .notice import draw_notices
+from .progress import draw_tasks
+from .text import draw_wrapped
 
 # two ways to import a listed result again: label, icon, and what becomes of the shot and the scene's settings
 IMPORTS = (("Update", "FILE_REFRESH", "update", "keep"), ("Import Again", "IMPORT", "new", "ask"))
@@ -33,14 +35,15 @@ class VGGT_PT_shot(_Tab, bpy.types.Panel):
         width = context.region.width
         _draw_missing_backend(layout, context)
         _draw_source(layout, settings)
-        if session.task is not None:
-            _draw_progress(layout, session.task, width)
+        _draw_engine_note(layout, context)
+        row = layout.row()
+        row.scale_y = 1.2 if session.tasks else 1.6
+        if session.tasks:
+            row.operator("vggt.solve", text="Solve after This", icon="ADD")
         else:
-            row = layout.row()
-            row.scale_y = 1.6
             row.operator("vggt.solve", icon="TRACKER")
-        if session.notice is not None:
-            draw_notice(layout, session.notice, width)
+        draw_tasks(layout, width)
+        draw_notices(layout, width, lambda notice: True)
 
 
 class VGGT_PT_options(_Tab, bpy.types.Panel):
@@ -56,9 +59,11 @@ class VGGT_PT_options(_Tab, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         settings = context.scene.vggt
-        layout.active = session.task is None
         column = layout.column()
         column.prop(settings, "kind")
+        model = column.row()
+        model.active = settings.engine != "colmap"
+        model.prop(settings, "model", placeholder="Best")
         column.prop(settings, "device")
         column.prop(settings, "mask")
         column = layout.column(heading="Bring In")
@@ -78,10 +83,11 @@ class VGGT_PT_results(_Tab, bpy.types.Panel):
         layout = self.layout
         settings = context.scene.vggt
         row = layout.row()
-        row.template_list("VGGT_UL_results", "", settings, "results", settings, "active_result", rows=2)
+        row.template_list("VGGT_UL_results", "", settings, "results", settings, "active_result", rows=3)
         buttons = row.column(align=True)
         buttons.operator("vggt.import_reconstruction", text="", icon="ADD").filepath = ""
         buttons.operator("vggt.remove_result", text="", icon="REMOVE")
+        buttons.operator("vggt.delete_result", text="", icon="TRASH")
         result = selected_result(context)
         if result is None:
             return
@@ -114,9 +120,20 @@ def _draw_missing_backend(layout: bpy.types.UILayout, context: bpy.types.Context
     box.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = PACKAGE
 
 
+def _draw_engine_note(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Why the chosen engine cannot run, before anybody tries."""
+    try:
+        problem = obstacle(context)
+    except JobError:  # said at the top
+        return
+    if problem is not None:
+        box = layout.box()
+        draw_wrapped(box, problem, context.region.width - 20, icon="ERROR")
+        box.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = PACKAGE
+
+
 def _draw_source(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
     column = layout.column()
-    column.active = session.task is None
     row = column.row(align=True)
     row.scale_y = 1.2
     text = source_summary(settings) if settings.source else "Choose Pictures or Video"
@@ -127,21 +144,3 @@ def _draw_source(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) 
         numbers = column.column(align=True)
         for name in ("first", "last", "step"):
             numbers.prop(settings, name)
-
-
-def _draw_progress(layout: bpy.types.UILayout, task: Task, width: int) -> None:
-    box = layout.box().column()
-    box.label(text=f"Solving {task.title}", icon="TRACKER", translate=False)
-    factor = min(1.0, task.done / task.total) if task.total else 0.0
-    counted = f"{task.done} of {task.total}" if task.total else ""
-    if task.arrived is not None:
-        draw_wrapped(box, "Solved. It comes in as soon as you are back in Object Mode.", width)
-    else:
-        stage = "Stopping" if task.cancelling else task.stage.capitalize()
-        box.progress(factor=factor, type="BAR", text=f"{stage}  {counted}".strip())
-        box.label(text="" if task.cancelling else about(task.remaining_s), translate=False)
-    for warning in task.warnings[-1:]:
-        draw_wrapped(box, warning, width, icon="INFO")
-    row = box.row()
-    row.scale_y = 1.2
-    row.operator("vggt.cancel", icon="CANCEL")

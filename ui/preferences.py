@@ -1,25 +1,50 @@
 """The add-on's preferences: the backend's Python, what it can do, and where results go."""
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..operators.check import check
 from ..operators.locations import PACKAGE, interpreter
-from ..operators.session import session
+from ..operators.pump import ask_backend, watch
 from ..vggt_blender.exchange.messages import JobError
 from .backend import draw_setup
-from .notice import draw_notice
+from .models import draw_models
+from .notice import draw_notices
 from .text import draw_wrapped
+
+RUN_IN = (
+    ("process", "Backend Process", "In a process of its own: nothing that happens there can take Blender along"),
+    ("here", "This Python", "In Blender itself, for a Blender whose own Python has PyTorch or pycolmap installed"),
+)
+
+
+def _ask_backend(_preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
+    ask_backend(context)
+
+
+def _watch(_preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
+    watch()
 
 
 class VGGT_AP_preferences(bpy.types.AddonPreferences):
     bl_idname = PACKAGE
 
+    run_in: EnumProperty(name="Run In", description="What solves", items=RUN_IN, update=_ask_backend)
     interpreter: StringProperty(
         name="Backend Python",
         description="The Python that solves, in an environment of its own. Empty: the one that was set up here, else "
         "the one that 'make' prepared",
         subtype="FILE_PATH",
+        update=_ask_backend,
+    )
+    idle_minutes: IntProperty(
+        name="Keep Idle For",
+        description="Minutes that a backend without work is kept, with its model in memory, so that the next solve "
+        "begins at once; 0: until Blender closes",
+        default=15,
+        min=0,
+        soft_max=120,
+        update=_watch,
     )
     backend_folder: StringProperty(
         name="Set Up In",
@@ -44,22 +69,28 @@ class VGGT_AP_preferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        layout.prop(self, "interpreter", placeholder="Found by itself")
+        layout.prop(self, "run_in")
+        if self.run_in == "process":
+            layout.prop(self, "interpreter", placeholder="Found by itself")
+        row = layout.row()
+        row.prop(self, "idle_minutes", text="Keep Idle for Minutes")
+        row.operator("vggt.free_memory", icon="X")
         _draw_backend(layout.column(), context)
+        draw_models(layout, context, context.region.width)
         layout.separator()
         layout.prop(self, "backend_folder", placeholder="The extension's own folder")
         layout.prop(self, "wheels_folder", placeholder="From the network")
         _draw_set_up(layout.column(), context)
         layout.separator()
         layout.prop(self, "results_folder", placeholder="Beside the .blend")
+        layout.operator("vggt.copy_diagnostics", icon="COPYDOWN")
 
 
 def _draw_set_up(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     split = layout.split(factor=0.7)
     draw_setup(split, context, context.region.width * 0.65)
     split.operator("vggt.remove_backend", icon="TRASH")
-    if session.notice is not None and session.notice.about_setup:
-        draw_notice(layout, session.notice, context.region.width)
+    draw_notices(layout, context.region.width, lambda notice: notice.about_setup)
 
 
 def _draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -12,6 +12,7 @@ from bpy.props import (
 )
 
 from ..operators.placement import ASK, PLACEMENTS
+from ..operators.pump import ask_backend
 
 KINDS = (
     ("auto", "Automatic", "A video file is a video, numbered files of one size are a sequence, all else are stills"),
@@ -38,6 +39,10 @@ RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else
 
 def _forget_files(settings: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
     settings.files.clear()
+
+
+def _ask_backend(_settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    ask_backend(context)
 
 
 class VGGT_PG_file(bpy.types.PropertyGroup):
@@ -74,7 +79,14 @@ class VGGT_PG_settings(bpy.types.PropertyGroup):
     )
     files: CollectionProperty(type=VGGT_PG_file, name="Files", description="Pictures picked from the source folder")
     kind: EnumProperty(name="Kind", description="What the source is", items=KINDS)
-    engine: EnumProperty(name="Engine", description="What solves the shot", items=ENGINES)
+    engine: EnumProperty(name="Engine", description="What solves the shot", items=ENGINES, update=_ask_backend)
+    model: StringProperty(
+        name="Model",
+        description="For VGGT: a checkpoint file (.safetensors or .pt), or a model's name. Empty: the best model "
+        "that is on this machine",
+        subtype="FILE_PATH",
+        options=RELATIVE,
+    )
     device: EnumProperty(name="Device", description="What it computes on", items=DEVICES)
     use_range: BoolProperty(name="Frame Range", description="Solve a part of the source only")
     first: IntProperty(

@@ -20,4 +20,5 @@ class VGGT_UL_results(bpy.types.UIList):
         row.label(text=item.name, icon="OUTLINER_OB_CAMERA", translate=False)
         figures = row.row()
         figures.alignment = "RIGHT"
-        figures.label(text=f"{item.registered}/{item.total}", translate=False)
+        error = f"  {item.residual:.2f} px" if item.residual >= 0 else ""
+        figures.label(text=f"{item.registered}/{item.total}{error}", translate=False)

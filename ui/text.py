@@ -5,17 +5,18 @@ from __future__ import annotations
 import textwrap
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 CHARACTER_PX = 6.6  # of the interface font at its normal size, on average
 
 
 def draw_wrapped(layout: bpy.types.UILayout, text: str, width_px: float, icon: str = "NONE") -> None:
-    """`text` as labels of at most `width_px` screen pixels; the first carries the icon."""
+    """`text`, translated as a whole, as labels of at most `width_px` screen pixels; the first carries the icon."""
     scale = bpy.context.preferences.system.ui_scale
     room = width_px / scale - (60 if icon != "NONE" else 40)
     column = layout.column(align=True)
     column.scale_y = 0.85
-    for line in textwrap.wrap(text, max(16, int(room / CHARACTER_PX))):
+    for line in textwrap.wrap(iface_(text), max(16, int(room / CHARACTER_PX))):
         column.label(text=line, icon=icon, translate=False)
         icon = "BLANK1" if icon != "NONE" else "NONE"
 
@@ -25,5 +26,5 @@ def about(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"about {max(5, round(seconds / 5) * 5)} s left in this step"
-    return f"about {round(seconds / 60)} min left in this step"
+        return iface_("about {} s left in this step").format(max(5, round(seconds / 5) * 5))
+    return iface_("about {} min left in this step").format(round(seconds / 60))

@@ -41,7 +41,7 @@ def test_register_and_unregister_twice_leaves_nothing(bpy: ModuleType, root: Mod
         assert footprint(bpy, root) == nothing
     assert registered["types"]
     assert registered["scene"]
-    assert registered["handlers"] == 2
+    assert registered["handlers"] == 5
     assert len(registered["menu"]) == 1
 
 

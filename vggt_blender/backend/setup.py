@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from types import FrameType
 from ..exchange import messages
 from ..exchange.messages import Cancelled, JobError
 from .environment import interpreter_in, process_environment
+from .parent import end_with_input
 from .uv_wheel import provide_uv
 
 JOB = "setup"
@@ -182,17 +182,6 @@ def _print(message: messages.Message) -> None:
     sys.stdout.flush()
 
 
-def _end_with_parent() -> None:
-    """Stop when standard input ends: whoever started this program is gone."""
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    if sys.platform == "win32":
-        os._exit(130)
-    main_thread = threading.main_thread().ident
-    assert main_thread is not None
-    signal.pthread_kill(main_thread, signal.SIGTERM)
-
-
 def _cancel(_signal: int, _frame: FrameType | None) -> None:
     raise Cancelled
 
@@ -210,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = Plan(options.folder, options.python, not options.without_vggt, options.torch_backend, options.find_links)
     signal.signal(signal.SIGTERM, _cancel)
     if options.end_with_input:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        end_with_input()
     try:
         if options.remove:
             _Printed().status("Removing the backend.")

@@ -1,0 +1,64 @@
+"""Delete a result's files; nothing but a reconstruction is ever deleted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bpy
+
+from ..vggt_blender.exchange.messages import JobError
+from ..vggt_blender.exchange.reconstruction import FORMAT
+from ..vggt_blender.exchange.staging import ARRAYS, DOCUMENT, remove_empty
+from .results import drop_selected, needs_result, selected_result
+
+
+class VGGT_OT_delete_result(bpy.types.Operator):
+    """Delete the files of the selected result from the disk. What was imported from it stays. Cannot be undone"""
+
+    bl_idname = "vggt.delete_result"
+    bl_label = "Delete from Disk"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return needs_result(cls, context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        folder = Path(bpy.path.abspath(selected_result(context).folder))
+        return context.window_manager.invoke_confirm(
+            self, event, title="Delete from Disk", message=str(folder), confirm_text="Delete", icon="WARNING"
+        )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        folder = Path(bpy.path.abspath(selected_result(context).folder))
+        try:
+            delete_reconstruction(folder)
+        except JobError as failure:
+            self.report({"ERROR"}, failure.message)
+            return {"CANCELLED"}
+        drop_selected(context)
+        return {"FINISHED"}
+
+
+def delete_reconstruction(folder: Path) -> None:
+    """Delete the files of the reconstruction in `folder`, and the folder where nothing else is in it.
+
+    Raises `JobError` where it is none, or where a file cannot be deleted.
+    """
+    try:
+        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
+        ours = isinstance(document, dict) and document.get("format") == FORMAT
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise JobError(
+            "not_found", f"'{folder}' holds no reconstruction: nothing was deleted. Remove it from the list."
+        )
+    try:
+        for name in (*ARRAYS, DOCUMENT):  # the document last: a deletion that was stopped can be finished
+            (folder / name).unlink(missing_ok=True)
+    except OSError as failure:
+        reason = failure.strerror or failure
+        raise JobError("output", f"'{failure.filename}' cannot be deleted: {reason}.") from None
+    remove_empty([folder])

@@ -1,0 +1,64 @@
+"""One solve as the add-on follows it, and how it ended.
+
+Scenes are remembered by their ids, never by reference: undo and file loading replace them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+
+from ..vggt_blender.exchange.job import Job
+
+
+@dataclass(frozen=True)
+class Home:
+    """The scene that a result is for."""
+
+    uid: int
+    name: str
+
+    @classmethod
+    def of(cls, scene: bpy.types.Scene) -> Home:
+        return cls(scene.session_uid, scene.name)
+
+    def find(self) -> bpy.types.Scene | None:
+        return next((scene for scene in bpy.data.scenes if scene.session_uid == self.uid), None)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """How a solve or a set-up ended, where that needs saying. ``folder`` is a result to be imported by hand."""
+
+    message: str
+    detail: str = ""
+    failed: bool = False
+    folder: Path | None = None
+    about_setup: bool = False
+    title: str = ""
+
+
+@dataclass(eq=False)
+class Task:
+    """One solve: its job, what runs it (None: this Python), where its result goes, and its progress.
+
+    ``begun`` once the backend has it, ``arrived`` (the result's folder) once it is solved, ``ended`` once it is over.
+    """
+
+    job: Job
+    interpreter: Path | None
+    title: str
+    home: Home | None
+    placement: str
+    stage: str = "Starting"
+    done: int = 0
+    total: int = 0
+    remaining_s: float | None = None
+    begun: bool = False
+    cancelling: bool = False
+    arrived: Path | None = None
+    ended: bool = False
+    failure: Notice | None = None
+    warnings: list[str] = field(default_factory=list)

@@ -1,0 +1,29 @@
+"""A program that ends with the one that started it.
+
+This module may import the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+
+def end_with_input() -> None:
+    """From now on, stop this program when its standard input ends: whoever started it is gone.
+
+    It gets SIGTERM on its main thread, where it can clear away; on Windows it ends at once.
+    """
+    threading.Thread(target=_watch, name="parent", daemon=True).start()
+
+
+def _watch() -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    if sys.platform == "win32":
+        os._exit(130)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    signal.pthread_kill(main_thread, signal.SIGTERM)
