@@ -13,6 +13,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from vggt_blender.exchange.reconstruction import Reconstruction
+from vggt_blender.scene.filters import set_filter
 from vggt_blender.scene.versions import get_modifier_input, node_material, set_modifier_input
 
 SIZE = (1600, 900)
@@ -79,14 +80,15 @@ def _thin_out(scene: bpy.types.Scene) -> None:
     planes = [thing for thing in scene.objects if str(thing.get("vggt_role", "")).startswith("plane:")]
     for k, plane in enumerate(planes):
         plane.hide_render = k != len(planes) // 2
-        set_modifier_input(plane.modifiers[0], "Edge Threshold", STRICT_EDGE)
     for thing in scene.objects:
+        if thing.get("vggt_role") == "root":
+            set_filter(thing, "Edge Threshold", STRICT_EDGE)
+            set_filter(thing, "Confidence", LEAST_CONFIDENT)
         if thing.get("vggt_role") == "sparse cloud":
             thing.hide_render = True
         if thing.get("vggt_role") == "cloud":
             modifier = thing.modifiers[0]
             set_modifier_input(modifier, "Density", DENSITY)
-            set_modifier_input(modifier, "Confidence", LEAST_CONFIDENT)
             set_modifier_input(modifier, "Radius", DOT * get_modifier_input(modifier, "Radius"))
 
 

@@ -1,9 +1,10 @@
 """The panels about an imported shot, in the order of the work."""
 
 from . import quality
+from .filters import VGGT_PT_filters
 from .quality import VGGT_PT_quality
 
-CLASSES = (VGGT_PT_quality,)
+CLASSES = (VGGT_PT_quality, VGGT_PT_filters)
 
 
 def register() -> None:

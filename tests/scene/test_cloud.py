@@ -62,10 +62,10 @@ def test_attributes_are_those_of_the_samples(cloud, house):
 
 def test_confidence_hides_a_share_on_any_scale(cloud, house):
     _, thing = cloud
-    set_input = house("scene.versions").set_modifier_input
-    set_input(thing.modifiers[0], "Edge Threshold", 1e6)
+    set_filter = house("scene.filters").set_filter
+    set_filter(thing.parent, "Edge Threshold", 1e6)
     for share in (0.0, 0.25, 0.5, 0.9):
-        set_input(thing.modifiers[0], "Confidence", share)
+        set_filter(thing.parent, "Confidence", share)
         positions, _, _ = shown(thing)
         assert len(positions) / len(thing.data.vertices) == pytest.approx(1 - share, abs=0.03)
     # 0.9 leaves the right-hand edge of the pictures
@@ -76,10 +76,10 @@ def test_confidence_hides_a_share_on_any_scale(cloud, house):
 
 def test_radius_density_and_edges_are_live(cloud, house):
     _, thing = cloud
-    versions = house("scene.versions")
+    versions, set_filter = house("scene.versions"), house("scene.filters").set_filter
     modifier = thing.modifiers[0]
-    versions.set_modifier_input(modifier, "Confidence", 0.0)
-    versions.set_modifier_input(modifier, "Edge Threshold", 1e6)
+    set_filter(thing.parent, "Confidence", 0.0)
+    set_filter(thing.parent, "Edge Threshold", 1e6)
     versions.set_modifier_input(modifier, "Radius", 0.25)
     positions, radii, materials = shown(thing)
     assert len(positions) == len(thing.data.vertices)
@@ -88,7 +88,7 @@ def test_radius_density_and_edges_are_live(cloud, house):
     versions.set_modifier_input(modifier, "Density", 0.3)
     assert len(shown(thing)[0]) / len(positions) == pytest.approx(0.3, abs=0.05)
     versions.set_modifier_input(modifier, "Density", 1.0)
-    versions.set_modifier_input(modifier, "Edge Threshold", 0.1)
+    set_filter(thing.parent, "Edge Threshold", 0.1)
     cut, _, _ = shown(thing)
     assert len(cut) == (values(thing.data, "edge") <= 0.1).sum() < len(positions)
     # what goes lies at the box's outline: samples whose neighbour is at another depth
@@ -97,7 +97,7 @@ def test_radius_density_and_edges_are_live(cloud, house):
 
 def test_all_equal_confidence_shows_everything(stage, photograph, house, empty_scene):
     thing = house("scene").build_scene(photograph(stage.Shot([stage.look((0, 0, 0))]))).point_cloud
-    house("scene.versions").set_modifier_input(thing.modifiers[0], "Edge Threshold", 1e6)
+    house("scene.filters").set_filter(thing.parent, "Edge Threshold", 1e6)
     assert len(shown(thing)[0]) == 48 * 27
 
 
@@ -132,7 +132,7 @@ def test_sparse_points_are_a_cloud_of_their_own(stage, photograph, house, empty_
     xyz = house("geometry.blender_axes").points_from_blender(values(mesh, "position", "vector", 3))
     np.testing.assert_allclose(xyz, reconstruction.points.xyz, atol=1e-6)
     np.testing.assert_array_equal(values(mesh, "error"), reconstruction.points.error)
-    house("scene.versions").set_modifier_input(result.sparse_cloud.modifiers[0], "Confidence", 0.5)
+    house("scene.filters").set_filter(result.sparse_cloud.parent, "Confidence", 0.5)
     visible, _, _ = shown(result.sparse_cloud)
     errors = reconstruction.points.error
     kept = {tuple(row) for row in visible.round(3)}

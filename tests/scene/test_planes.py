@@ -32,11 +32,12 @@ def test_which_frames_get_a_plane(kind, count, every, expected, stage, photograp
 def test_edge_threshold_cuts_the_box_from_the_wall(stage, photograph, house, empty_scene):
     shot = stage.Shot([stage.look((0, 0, 0))], map_size=(96, 54))
     plane = house("scene").build_scene(photograph(shot)).planes[0]
-    set_input = house("scene.versions").set_modifier_input
-    set_input(plane.modifiers[0], "Edge Threshold", 1e6)
+    set_filter = house("scene.filters").set_filter
+    set_filter(plane.parent, "Confidence", 0.0)
+    set_filter(plane.parent, "Edge Threshold", 1e6)
     everything, faces = evaluated(plane)
     assert (len(everything), faces) == (96 * 54, 95 * 53)
-    set_input(plane.modifiers[0], "Edge Threshold", 0.2)
+    set_filter(plane.parent, "Edge Threshold", 0.2)
     points, left = evaluated(plane)
     assert 0.9 * faces < left < faces
     # nothing is left that spans the gap between the box (up to 4 deep) and the wall behind it (8)
@@ -50,12 +51,13 @@ def test_edge_threshold_cuts_the_box_from_the_wall(stage, photograph, house, emp
 def test_displacement_flattens_and_confidence_cuts(stage, photograph, house, empty_scene):
     shot = stage.Shot([stage.look((0, 0, 0))], confidence=lambda pixels: 1 + pixels[..., 0])
     plane = house("scene").build_scene(photograph(shot)).planes[0]
-    versions = house("scene.versions")
-    versions.set_modifier_input(plane.modifiers[0], "Edge Threshold", 1e6)
+    versions, set_filter = house("scene.versions"), house("scene.filters").set_filter
+    set_filter(plane.parent, "Confidence", 0.0)
+    set_filter(plane.parent, "Edge Threshold", 1e6)
     versions.set_modifier_input(plane.modifiers[0], "Displacement", 0.0)
     points, faces = evaluated(plane)
     np.testing.assert_allclose(points[:, 2], -versions.get_modifier_input(plane.modifiers[0], "Flat Depth"), rtol=1e-5)
-    versions.set_modifier_input(plane.modifiers[0], "Confidence", 0.5)
+    set_filter(plane.parent, "Confidence", 0.5)
     points, left = evaluated(plane)
     assert left / faces == pytest.approx(0.5, abs=0.06)
     assert points[:, 0].min() > -0.1 * points[:, 0].max()  # the left half went
@@ -92,7 +94,8 @@ def test_plane_looks_like_the_plate(stage, photograph, house, empty_scene):
     rows, columns = np.mgrid[:108, :192]
     image.fromarray(smooth(np.stack([columns, rows], axis=-1))).save(path)
     result = house("scene").build_scene(reconstruction, house("scene").SceneOptions(points=False))
-    house("scene.versions").set_modifier_input(result.planes[0].modifiers[0], "Edge Threshold", 1e6)
+    house("scene.filters").set_filter(result.root, "Edge Threshold", 1e6)
+    house("scene.filters").set_filter(result.root, "Confidence", 0.0)
     seen = rendered(empty_scene, (192, 108))
     plate = np.asarray(image.open(path), int)
     inside = (slice(4, -4), slice(4, -4))
@@ -120,8 +123,8 @@ def test_planes_of_a_video_show_their_own_frame(stage, photograph, house, empty_
     user = background.image_user
     assert background.image.source == "MOVIE"
     assert (user.frame_start, user.frame_offset, user.frame_duration) == (1, 0, len(greys))
-    for plane in result.planes:
-        house("scene.versions").set_modifier_input(plane.modifiers[0], "Edge Threshold", 1e6)
+    house("scene.filters").set_filter(result.root, "Edge Threshold", 1e6)
+    house("scene.filters").set_filter(result.root, "Confidence", 0.0)
     for current in (1, 4):  # whatever the current frame
         empty_scene.frame_set(current)
         for plane, grey in zip(result.planes, (40, 140, 240), strict=True):

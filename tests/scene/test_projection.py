@@ -83,9 +83,8 @@ def test_cloud_and_planes_lie_on_their_pixels(case, stage, photograph, house, em
     shot = stage.Shot([stage.look((0.3, -0.2, 0), 8, 5, 2)], **CASES[case])
     reconstruction = photograph(shot)
     result = house("scene").build_scene(reconstruction)
-    set_input = house("scene.versions").set_modifier_input
-    for thing in (result.point_cloud, result.planes[0]):
-        set_input(thing.modifiers[0], "Edge Threshold", 1e6)
+    house("scene.filters").set_filter(result.root, "Edge Threshold", 1e6)
+    house("scene.filters").set_filter(result.root, "Confidence", 0.0)
     frame, depth = reconstruction.frames[0], reconstruction.depth[0]
     rows, columns = np.nonzero(np.isfinite(depth))
     pixels = house("geometry.cameras").sample_pixels(depth.shape, frame.depth_to_image)[rows, columns]

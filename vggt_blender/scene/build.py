@@ -18,10 +18,12 @@ from .alignment import build_root, level, over_old_solve, solved_cameras
 from .cameras import HEIGHT, WIDTH, build_shot_camera, build_still_cameras, lenses, registered
 from .collection import Holder, title_of
 from .depth_planes import build_planes
+from .filters import build_filters
+from .lenses import lens_bend
 from .plate import fit_plate, picture_path
 from .point_cloud import build_cloud, build_sparse_cloud
 from .quality import keep_quality, measure_quality
-from .samples import Samples, dense_samples, lens_bend
+from .samples import Samples, dense_samples
 from .timeline import Timeline, set_up_scene, switch_cameras
 
 
@@ -84,6 +86,7 @@ def build_scene(
     root, new = build_root(holder, size)
     if new:
         level(root, reconstruction, structure)
+    build_filters(root, timeline)
     cameras = _build_cameras(holder, root, reconstruction, timeline, size)
     if options.setup_scene != "keep":
         _follow_plate(scene, reconstruction, timeline, cameras)

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from ..exchange.reconstruction import Reconstruction
 from ..geometry.blender_axes import camera_matrix
+from .agreement import Witnesses
 from .collection import Holder
+from .filters import FILTERS, drive_filters
 from .materials import COLOR, attribute_material, picture_material
 from .node_groups import plane_group
 from .orientation import UPRIGHT, orientation_of, stored_uv
@@ -30,15 +32,13 @@ MODIFIER = "VGGT Depth Plane"
 
 SHOT_PLANES = 8
 VERTEX_BUDGET = 4_000_000  # of all planes together; grids get coarser beyond it
-CONFIDENCE = 0.0  # share cut at first
-EDGE = 0.1
 
 
 @dataclass(frozen=True)
 class Grid:
     """``rays`` (V, 2) at unit depth and ``depth`` (V,) of the vertices, their colors ``rgb`` (V, 3) and picture
     coordinates ``uv`` (V, 2), 0..1 from the lower left; ``quads`` (F, 4), ``edge`` (F,) relative depth steps,
-    ``confidence_rank`` (F,)."""
+    ``confidence_rank`` (F,), ``agreement`` (F,) of the corner that fewest other frames agree with."""
 
     rays: NDArray[np.floating]
     depth: NDArray[np.float32]
@@ -47,6 +47,7 @@ class Grid:
     quads: NDArray[np.int32]
     edge: NDArray[np.float32]
     confidence_rank: NDArray[np.float32]
+    agreement: NDArray[np.uint8]
 
 
 def plane_positions(reconstruction: Reconstruction, every: int) -> list[int]:
@@ -67,15 +68,16 @@ def build_planes(
     planes = []
     if positions and reconstruction.depth is not None:
         step = math.ceil(math.sqrt(len(positions) * reconstruction.depth[0].size / VERTEX_BUDGET))
+        witnesses = Witnesses(reconstruction, dense_positions(reconstruction))
         for position in positions:
-            grid = sample_grid(reconstruction, position, max(1, step))
+            grid = sample_grid(reconstruction, position, max(1, step), witnesses)
             if len(grid.quads):
-                planes.append(_plane(holder, root, reconstruction, position, grid))
+                planes.append(_plane(holder, root, reconstruction, position, grid, timeline.frame(position)))
     holder.keep_only(ROLE, {plane["vggt_role"] for plane in planes})
     return planes
 
 
-def sample_grid(reconstruction: Reconstruction, position: int, step: int) -> Grid:
+def sample_grid(reconstruction: Reconstruction, position: int, step: int, witnesses: Witnesses) -> Grid:
     """The grid of every `step`-th depth sample of a frame; unknown samples are no vertices."""
     frame = reconstruction.frames[position]
     z, trust, color = dense_frame(reconstruction, position, step)
@@ -92,6 +94,9 @@ def sample_grid(reconstruction: Reconstruction, position: int, step: int) -> Gri
     depths = np.stack([z[corner][whole] for corner in corners])
     rank = np.zeros(z.shape, np.float32)
     rank[valid] = ranks(trust[valid])
+    agreement = np.zeros(z.shape, np.uint8)
+    camera = np.column_stack([rays[seen] * z[valid][:, None], z[valid]]).astype(np.float32)
+    agreement[valid] = witnesses.agreement(position, camera)
     return Grid(
         rays=rays[seen],
         depth=z[valid],
@@ -100,11 +105,12 @@ def sample_grid(reconstruction: Reconstruction, position: int, step: int) -> Gri
         quads=np.stack([number[corner][whole] for corner in corners], axis=-1),
         edge=(depths.max(axis=0) - depths.min(axis=0)) / depths.min(axis=0) if depths.size else np.zeros(0, np.float32),
         confidence_rank=np.stack([rank[corner][whole] for corner in corners]).mean(axis=0),
+        agreement=np.stack([agreement[corner][whole] for corner in corners]).min(axis=0, initial=255),
     )
 
 
 def _plane(
-    holder: Holder, root: bpy.types.Object, reconstruction: Reconstruction, position: int, grid: Grid
+    holder: Holder, root: bpy.types.Object, reconstruction: Reconstruction, position: int, grid: Grid, number: int
 ) -> bpy.types.Object:
     frame = reconstruction.frames[position]
     assert frame.pose is not None
@@ -112,11 +118,12 @@ def _plane(
     plane, new = holder.ensure(f"{ROLE}{frame.name}", name, bpy.data.meshes.new(name), "planes")
     path = picture_path(reconstruction, frame)
     orientation = orientation_of(path) if reconstruction.source.kind != "video" else UPRIGHT
-    _write_grid(plane.data, grid, orientation)
+    _write_grid(plane.data, grid, orientation, number)
     if new:
         plane.parent = root
         modifier = plane.modifiers.new(MODIFIER, "NODES")
-        modifier.node_group = plane_group(name, float(np.median(grid.depth)), CONFIDENCE, EDGE)
+        modifier.node_group = plane_group(name, float(np.median(grid.depth)), FILTERS)
+        drive_filters(modifier, root, FILTERS)
         plane.data.materials.append(_material(reconstruction, position, name))
     plane.matrix_basis = Matrix(camera_matrix(frame.pose.camera_from_world).tolist())
     return plane
@@ -134,7 +141,7 @@ def _material(reconstruction: Reconstruction, position: int, name: str) -> bpy.t
     return picture_material(name, load_image(path))
 
 
-def _write_grid(mesh: Any, grid: Grid, orientation: int) -> None:
+def _write_grid(mesh: Any, grid: Grid, orientation: int, number: int) -> None:
     count = len(grid.quads)
     flat = np.column_stack([grid.rays[:, 0], -grid.rays[:, 1], np.full(len(grid.rays), -1.0)])
     write_vertices(mesh, flat.astype(np.float32))
@@ -149,4 +156,6 @@ def _write_grid(mesh: Any, grid: Grid, orientation: int) -> None:
     write_attribute(mesh, COLOR, grid.rgb)
     write_attribute(mesh, "edge", grid.edge, "FACE")
     write_attribute(mesh, "confidence_rank", grid.confidence_rank, "FACE")
+    write_attribute(mesh, "agreement", grid.agreement, "FACE")
+    write_attribute(mesh, "frame", np.full(count, number, np.int32), "FACE")
     mesh.update(calc_edges=True)

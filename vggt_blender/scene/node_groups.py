@@ -1,22 +1,35 @@
 """The geometry-nodes groups of clouds and planes, built anew for each object: settings are never shared.
 
-All thresholds act on attributes of the object: ``confidence_rank`` (the share of samples that are not more confident, 0
-to 1, so that it works on any engine's scale) and ``edge`` (the step in depth to a neighbour, relative to the depth).
+All filters act on attributes of the object: ``confidence_rank`` (the share of samples that are not more confident, 0
+to 1, so that it works on any engine's scale), ``edge`` (the step in depth to a neighbour, relative to the depth),
+``depth`` (from the camera's plane, in the solve's unit), ``frame`` (on the timeline) and ``agreement`` (how many other
+frames see the same depth there).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
 
+from .filters import AGREEMENT, CONFIDENCE, EDGE, FARTHEST, FIRST_FRAME, LAST_FRAME, NEAREST, Filter
+
 RADIUS = "Radius"
 DENSITY = "Density"
-CONFIDENCE = "Confidence"
-EDGE = "Edge Threshold"
 MATERIAL = "Material"
 DISPLACEMENT = "Displacement"
 FLAT_DEPTH = "Flat Depth"
+
+_TESTS = (
+    (CONFIDENCE, "confidence_rank", "GREATER_THAN"),
+    (EDGE, "edge", "LESS_EQUAL"),
+    (NEAREST, "depth", "GREATER_EQUAL"),
+    (FARTHEST, "depth", "LESS_EQUAL"),
+    (FIRST_FRAME, "frame", "GREATER_EQUAL"),
+    (LAST_FRAME, "frame", "LESS_EQUAL"),
+    (AGREEMENT, "agreement", "GREATER_EQUAL"),
+)
 
 
 class _Graph:
@@ -65,6 +78,33 @@ class _Graph:
     def both(self, left: Any, right: Any) -> Any:
         return self.value("FunctionNodeBooleanMath", left, right, operation="AND")
 
+    def depth(self) -> Any:
+        """Depth in the world's unit: the parent's scale is the artist's, and so are the numbers that depth is
+        compared with."""
+        own = self.node("GeometryNodeObjectInfo", self.value("GeometryNodeSelfObject"))
+        size = self.value("ShaderNodeVectorMath", own.outputs["Scale"], operation="LENGTH")
+        return self.value(
+            "ShaderNodeMath",
+            self.value("ShaderNodeMath", self.attribute("depth"), size, operation="MULTIPLY"),
+            3**-0.5,
+            operation="MULTIPLY",
+        )
+
+    def kept(self, filters: Sequence[Filter]) -> Any:
+        """What passes all of `filters`, each an input of the group."""
+        for entry in filters:
+            self.parameter(entry.name, entry.kind, entry.description, **entry.limits)
+        given, names = self.inputs.outputs, {entry.name for entry in filters}
+        tests = []
+        for name, attribute, operation in _TESTS:
+            if name in names:
+                value = self.depth() if attribute == "depth" else self.attribute(attribute)
+                tests.append(self.compare(value, given[name], operation))
+        kept = tests[0]
+        for test in tests[1:]:
+            kept = self.both(kept, test)
+        return kept
+
     def finish(self, geometry: Any) -> bpy.types.NodeTree:
         output = self.tree.nodes.new("NodeGroupOutput")
         output.location = (220 * self._column, 0)
@@ -72,18 +112,10 @@ class _Graph:
         return self.tree
 
 
-def point_group(name: str, radius: float, confidence: float, edge: float) -> bpy.types.NodeTree:
-    """Vertices to points, with live radius, confidence, edge threshold, density and material."""
+def point_group(name: str, radius: float, filters: Sequence[Filter]) -> bpy.types.NodeTree:
+    """Vertices to points, with live radius, density, material and `filters`."""
     graph = _Graph(name)
     graph.parameter(RADIUS, "Float", "Radius of each point", default_value=radius, min_value=0.0, subtype="DISTANCE")
-    _confidence_parameter(graph, confidence)
-    graph.parameter(
-        EDGE,
-        "Float",
-        "Hide points where the depth jumps by more than this share of it",
-        default_value=edge,
-        min_value=0.0,
-    )
     graph.parameter(
         DENSITY,
         "Float",
@@ -94,18 +126,15 @@ def point_group(name: str, radius: float, confidence: float, edge: float) -> bpy
         subtype="FACTOR",
     )
     graph.parameter(MATERIAL, "Material", "Material of the points")
+    kept = graph.kept(filters)
     given = graph.inputs.outputs
-    shown = graph.both(
-        graph.compare(graph.attribute("confidence_rank"), given[CONFIDENCE], "GREATER_THAN"),
-        graph.compare(graph.attribute("edge"), given[EDGE], "LESS_EQUAL"),
-    )
-    shown = graph.both(shown, graph.value("FunctionNodeRandomValue", given[DENSITY], data_type="BOOLEAN"))
+    shown = graph.both(kept, graph.value("FunctionNodeRandomValue", given[DENSITY], data_type="BOOLEAN"))
     points = graph.value("GeometryNodeMeshToPoints", given["Geometry"], shown, None, given[RADIUS])
     return graph.finish(graph.value("GeometryNodeSetMaterial", points, True, given[MATERIAL]))
 
 
-def plane_group(name: str, flat_depth: float, confidence: float, edge: float) -> bpy.types.NodeTree:
-    """Moves a grid at unit depth along its rays to attribute ``depth``, and cuts faces at edges and low confidence."""
+def plane_group(name: str, flat_depth: float, filters: Sequence[Filter]) -> bpy.types.NodeTree:
+    """Moves a grid at unit depth along its rays to attribute ``depth``, and deletes the faces that `filters` hide."""
     graph = _Graph(name)
     graph.parameter(
         DISPLACEMENT, "Float", "0 is a flat card, 1 the solved depth", default_value=1.0, min_value=0.0, max_value=1.0,
@@ -114,29 +143,11 @@ def plane_group(name: str, flat_depth: float, confidence: float, edge: float) ->
     graph.parameter(
         FLAT_DEPTH, "Float", "Distance of the flat card", default_value=flat_depth, min_value=0.0, subtype="DISTANCE"
     )
-    _confidence_parameter(graph, confidence)
-    graph.parameter(
-        EDGE, "Float", "Cut where the depth jumps by more than this share of it", default_value=edge, min_value=0.0
-    )
+    hidden = graph.value("FunctionNodeBooleanMath", graph.kept(filters), operation="NOT")
     given = graph.inputs.outputs
-    low = graph.compare(graph.attribute("confidence_rank"), given[CONFIDENCE], "LESS_EQUAL")
-    torn = graph.compare(graph.attribute("edge"), given[EDGE], "GREATER_THAN")
-    cut = graph.value("FunctionNodeBooleanMath", low, torn, operation="OR")
-    kept = graph.value("GeometryNodeDeleteGeometry", given["Geometry"], cut, domain="FACE", mode="ALL")
+    kept = graph.value("GeometryNodeDeleteGeometry", given["Geometry"], hidden, domain="FACE", mode="ALL")
     shape = graph.value("ShaderNodeMath", graph.attribute("depth"), given[FLAT_DEPTH], operation="SUBTRACT")
     depth = graph.value("ShaderNodeMath", shape, given[DISPLACEMENT], given[FLAT_DEPTH], operation="MULTIPLY_ADD")
     place = graph.value("ShaderNodeVectorMath", graph.value("GeometryNodeInputPosition"), operation="SCALE")
     graph.tree.links.new(depth, place.node.inputs["Scale"])
     return graph.finish(graph.value("GeometryNodeSetPosition", kept, None, place))
-
-
-def _confidence_parameter(graph: _Graph, default: float) -> None:
-    graph.parameter(
-        CONFIDENCE,
-        "Float",
-        "Hide this share, the least confident",
-        default_value=default,
-        min_value=0.0,
-        max_value=1.0,
-        subtype="FACTOR",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..exchange.reconstruction import Points
 from ..geometry.blender_axes import points_to_blender
 from .collection import Holder
+from .filters import FILTERS, SPARSE_FILTERS, Filter, drive_filters
 from .materials import COLOR, attribute_material
 from .node_groups import MATERIAL, point_group
 from .samples import Samples, ranks
@@ -20,29 +22,27 @@ from .versions import set_modifier_input
 DENSE, SPARSE = "cloud", "sparse cloud"
 MODIFIER = "VGGT Points"
 
-CONFIDENCE = 0.1  # share hidden at first
-EDGE = 0.1
-
 
 def build_cloud(holder: Holder, root: bpy.types.Object, samples: Samples, timeline: Timeline) -> bpy.types.Object:
-    """The dense cloud: attributes ``Col``, ``confidence``, ``confidence_rank``, ``edge`` and ``frame`` (the plate's
-    number, for stills the place in the row from 1)."""
+    """The dense cloud: attributes ``Col``, ``confidence``, ``confidence_rank``, ``edge``, ``depth``, ``agreement`` and
+    ``frame`` (the plate's number, for stills the place in the row from 1)."""
     numbers = np.array([timeline.frame(position) for position in range(len(timeline.frames))], np.int32)
     attributes: dict[str, NDArray[Any]] = {
         COLOR: samples.rgb,
         "confidence": samples.confidence,
         "confidence_rank": ranks(samples.confidence),
         "edge": samples.edge,
+        "depth": samples.depth,
+        "agreement": samples.agreement,
         "frame": numbers[samples.position],
     }
-    return _cloud(
-        holder, root, DENSE, f"{holder.name} points", samples.xyz, attributes, 0.5 * samples.spacing, CONFIDENCE
-    )
+    radius = 0.5 * samples.spacing
+    return _cloud(holder, root, DENSE, f"{holder.name} points", samples.xyz, attributes, radius, FILTERS)
 
 
 def build_sparse_cloud(holder: Holder, root: bpy.types.Object, points: Points, radius: float) -> bpy.types.Object:
-    """The solver's own points: attributes ``Col``, ``confidence`` (1 / (1 + error)), ``error`` in pixels and
-    ``observations``."""
+    """The solver's own points: attributes ``Col``, ``confidence`` (1 / (1 + error)), ``error`` in pixels,
+    ``observations`` and ``agreement`` (one less)."""
     error = np.nan_to_num(points.error, nan=np.inf)
     confidence = (1.0 / (1.0 + np.maximum(error, 0))).astype(np.float32)
     attributes: dict[str, NDArray[Any]] = {
@@ -51,9 +51,10 @@ def build_sparse_cloud(holder: Holder, root: bpy.types.Object, points: Points, r
         "confidence_rank": ranks(confidence),
         "error": points.error,
         "observations": points.observations,
+        "agreement": np.maximum(points.observations - 1, 0),
     }
     xyz = points_to_blender(points.xyz)
-    return _cloud(holder, root, SPARSE, f"{holder.name} sparse points", xyz, attributes, radius, 0.0)
+    return _cloud(holder, root, SPARSE, f"{holder.name} sparse points", xyz, attributes, radius, SPARSE_FILTERS)
 
 
 def _cloud(
@@ -64,7 +65,7 @@ def _cloud(
     xyz: NDArray[np.float32],
     attributes: dict[str, NDArray[Any]],
     radius: float,
-    confidence: float,
+    filters: Sequence[Filter],
 ) -> bpy.types.Object:
     cloud, new = holder.ensure(role, name, bpy.data.meshes.new(name))
     write_vertices(cloud.data, xyz)
@@ -73,8 +74,9 @@ def _cloud(
     if new:
         cloud.parent = root
         modifier = cloud.modifiers.new(MODIFIER, "NODES")
-        modifier.node_group = point_group(name, radius, confidence, EDGE)
+        modifier.node_group = point_group(name, radius, filters)
         set_modifier_input(modifier, MATERIAL, attribute_material(name))
+        drive_filters(modifier, root, filters)
     return cloud
 
 

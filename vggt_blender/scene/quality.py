@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from ..exchange.reconstruction import Reconstruction
-from .samples import lens_bend
+from .lenses import lens_bend
 from .timeline import Timeline
 
 QUALITY = "vggt_quality"  # on the collection, as JSON: it travels with the .blend

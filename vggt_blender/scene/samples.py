@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,9 @@ from numpy.typing import NDArray
 
 from ..exchange.reconstruction import Frame, Reconstruction
 from ..geometry.blender_axes import points_to_blender
-from ..geometry.cameras import Lens, rays_of_pixels
+from ..geometry.cameras import rays_of_pixels
+from .agreement import Witnesses
+from .lenses import lens_of
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -21,31 +22,18 @@ READ_AHEAD = 6  # depth samples looked at for every point wanted: more frames th
 @dataclass(frozen=True)
 class Samples:
     """``xyz`` (P, 3) in Blender's axes, ``rgb`` (P, 3) uint8 sRGB, ``confidence`` (P,) on the engine's scale,
-    ``edge`` (P,) relative depth steps, ``position`` (P,) int32 the input frame, ``spacing`` the median distance
-    between neighbouring points."""
+    ``edge`` (P,) relative depth steps, ``depth`` (P,) from the camera's plane, ``agreement`` (P,) uint8 how many other
+    frames see that depth there, ``position`` (P,) int32 the input frame, ``spacing`` the median distance between
+    neighbouring points."""
 
     xyz: Float32
     rgb: NDArray[np.uint8]
     confidence: Float32
     edge: Float32
+    depth: Float32
+    agreement: NDArray[np.uint8]
     position: NDArray[np.int32]
     spacing: float
-
-
-def lens_of(frame: Frame) -> Lens:
-    """The lens of a registered frame."""
-    pose = frame.pose
-    assert pose is not None
-    return Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion)
-
-
-def lens_bend(frame: Frame) -> float:
-    """How far, in pixels, the lens moves the corners of the picture of a registered frame; infinite where it folds."""
-    lens = lens_of(frame)
-    corners = np.array([(x, y) for x in (0, frame.width) for y in (0, frame.height)], np.float64)
-    straight = rays_of_pixels(corners, lens) * [lens.fx, lens.fy] + [lens.cx, lens.cy]
-    moved = np.linalg.norm(straight - corners, axis=1)
-    return float(np.nanmax(moved)) if np.isfinite(moved).any() else math.inf
 
 
 def dense_frame(
@@ -125,8 +113,10 @@ def dense_samples(reconstruction: Reconstruction, limit: int) -> Samples | None:
     valid = {position: np.flatnonzero(usable(*dense_frame(reconstruction, position)[:2])) for position in positions}
     share = min(1.0, limit / max(1, sum(map(len, valid.values()))))
     random = np.random.default_rng(0)
+    witnesses = Witnesses(reconstruction, dense_positions(reconstruction))
     parts = [
-        _frame_samples(reconstruction, position, _spread(valid[position], share, random)) for position in positions
+        _frame_samples(reconstruction, position, _spread(valid[position], share, random), witnesses)
+        for position in positions
     ]
     spacing = float(np.nanmedian([part.spacing for part in parts if len(part.xyz)] or [1.0])) / share**0.5
     return Samples(
@@ -134,6 +124,8 @@ def dense_samples(reconstruction: Reconstruction, limit: int) -> Samples | None:
         rgb=np.concatenate([part.rgb for part in parts]),
         confidence=np.concatenate([part.confidence for part in parts]),
         edge=np.concatenate([part.edge for part in parts]),
+        depth=np.concatenate([part.depth for part in parts]),
+        agreement=np.concatenate([part.agreement for part in parts]),
         position=np.concatenate([part.position for part in parts]),
         spacing=spacing,
     )
@@ -148,7 +140,9 @@ def _spread(indices: NDArray[np.int64], share: float, random: np.random.Generato
     return indices[(np.arange(count) * run + random.random(count) * (run - 1)).astype(np.int64)]
 
 
-def _frame_samples(reconstruction: Reconstruction, position: int, picked: NDArray[np.int64]) -> Samples:
+def _frame_samples(
+    reconstruction: Reconstruction, position: int, picked: NDArray[np.int64], witnesses: Witnesses
+) -> Samples:
     frame = reconstruction.frames[position]
     assert frame.pose is not None
     depth, confidence, color = dense_frame(reconstruction, position)
@@ -156,7 +150,7 @@ def _frame_samples(reconstruction: Reconstruction, position: int, picked: NDArra
     rays, _ = camera_rays(frame, rows, columns)
     z = depth.ravel()[picked]
     pose = frame.pose.camera_from_world
-    camera = np.column_stack([rays * z[:, None], z])
+    camera = np.column_stack([rays * z[:, None], z]).astype(np.float32)
     xyz = points_to_blender(((camera - pose[:, 3]) @ pose[:, :3]).astype(np.float32))
     turn = np.asarray(frame.depth_to_image)[:, :2]
     pixel = float(np.sqrt(abs(np.linalg.det(turn)) / (frame.pose.fx * frame.pose.fy)))
@@ -166,6 +160,8 @@ def _frame_samples(reconstruction: Reconstruction, position: int, picked: NDArra
         rgb=color.reshape(-1, 3)[picked][keep],
         confidence=confidence.ravel()[picked][keep],
         edge=relative_steps(depth).ravel()[picked][keep],
+        depth=z[keep],
+        agreement=witnesses.agreement(position, camera[keep]),
         position=np.full(int(keep.sum()), position, np.int32),
         spacing=float(np.median(z)) * pixel if len(z) else 1.0,
     )
