@@ -1,5 +1,6 @@
 # make demo   solve the sample shot and build demo/scene.blend      make test  run the tests
 # make lint   ruff and mypy      make zip  the extension for Blender      make test-all  what CI runs
+# make truth  render the shots with known truth that the benchmarks measure by (about an hour; goes on where it stopped)
 #
 # Each target sets up what it needs in .venv (and .venv-lts), once. Python 3.11 or 3.13, the versions that Blender is
 # published for as a Python module; set PYTHON to choose. On Linux plain torch brings several GB of CUDA:
@@ -16,7 +17,7 @@ PYTHON_LTS ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11)
 RUN := $(VENV)/bin/python
 PIP := -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore $(PIP_FLAGS)
 
-.PHONY: demo test test-lts test-real test-all lint zip validate clean
+.PHONY: demo truth test test-lts test-real test-all lint zip validate clean
 .DELETE_ON_ERROR:
 
 # $(call new_environment,FOLDER,PYTHON)
@@ -49,6 +50,9 @@ $(VENV_LTS)/.ready: pyproject.toml
 
 demo: $(VENV)/.demo
 	@$(RUN) samples/demo.py
+
+truth: $(VENV)/.demo
+	@$(RUN) -m benchmarks.truth
 
 test: $(VENV)/.all
 	@$(RUN) -m pytest

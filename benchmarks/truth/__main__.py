@@ -27,7 +27,8 @@ def render(name: str, output: Path, *, samples: int | None = None, longer_side: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.truth", description=__doc__)
-    parser.add_argument("--shots", default=",".join(SHOTS), help="names, separated by commas; all by default")
+    full = ",".join(name for name, shot in SHOTS.items() if not shot.compact)
+    parser.add_argument("--shots", default=full, help=f"names, separated by commas (default {full})")
     parser.add_argument("--output", type=Path, default=CACHE, help=f"where they go, and are kept (default {CACHE})")
     parser.add_argument("--size", type=int, help="longer side in pixels, instead of each shot's own")
     parser.add_argument("--samples", type=int, help="light samples a pixel, instead of each shot's own")

@@ -16,6 +16,9 @@ from vggt_blender.geometry.cameras import Lens
 
 from .shots import FIRST_FRAME, Shot
 
+COARSE = 5
+"""A compact shot's depth maps have so many pixels side by side under each sample; odd, so that one is in the middle."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -45,7 +48,7 @@ class Place:
         return self.folder / ".unfinished"
 
     def name(self, k: int) -> str:
-        return f"{self.shot.name}.{FIRST_FRAME + k}.png"
+        return f"{self.shot.name}.{FIRST_FRAME + k}.{'jpg' if self.shot.compact else 'png'}"
 
     def color(self, k: int) -> Path:
         return self.folder / self.name(k)
@@ -60,8 +63,10 @@ class Place:
         return not all(self.color(k).exists() and self.depth(k).exists() for k in range(self.shot.frames))
 
     def save_depth(self, k: int, depth: NDArray[np.float32]) -> None:
+        """Keep Z `depth` (h, w); of a compact shot each `COARSE` x `COARSE` pixels' middle, in half precision."""
         partial = self.scratch / "depth.npy"
-        np.save(partial, depth)
+        middle = COARSE // 2
+        np.save(partial, depth[middle::COARSE, middle::COARSE].astype(np.float16) if self.shot.compact else depth)
         partial.replace(self.depth(k))
 
 

@@ -48,7 +48,8 @@ def render_shot(shot: Shot, place: Place, samples: int, tell: Callable[[str], No
         render_truth(shot, place, view, tell)
         shutil.rmtree(place.scratch, ignore_errors=True)
     write_truth(place, poses, lenses)
-    write_tracks(place.folder)
+    if not shot.compact:
+        write_tracks(place.folder)
 
 
 def set_size(width: int, height: int) -> None:
@@ -103,8 +104,10 @@ def render_colors(shot: Shot, place: Place, view: Overscan | None, samples: int,
         cycles.seed = k  # noise that stands still on the sensor would be tracked as if it were the scene
         raw = _render(place, k, ".png")
         picture = cv2.imread(str(raw), cv2.IMREAD_COLOR)
-        cv2.imwrite(str(raw), with_grain(picture if view is None else warp_color(picture, view), shot.seed, k))
-        raw.replace(place.color(k))
+        plate = raw.with_suffix(place.color(k).suffix)
+        picture = with_grain(picture if view is None else warp_color(picture, view), shot.seed, k)
+        cv2.imwrite(str(plate), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        plate.replace(place.color(k))
         tell(f"{shot.name}: picture {k + 1} of {shot.frames}")
 
 

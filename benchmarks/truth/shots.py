@@ -24,7 +24,8 @@ class Shot:
     ``build(seed)`` fills the empty Blender file, ``move(frames)`` gives the poses (frames, 3, 4), ``focal_mm`` is for a
     36 mm wide sensor along the longer side at the first and the last frame, ``distortion`` OpenCV's (k1, k2, p1, p2,
     k3), ``walk`` the start and end (x, y) of a person who crosses the shot, ``shutter`` the part of a frame that the
-    shutter is open (None: no motion blur), ``samples`` the light samples a pixel.
+    shutter is open (None: no motion blur), ``samples`` the light samples a pixel. A ``compact`` shot is kept small for
+    the tests: JPEG plates and coarse depth.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Shot:
     walk: tuple[tuple[float, float], tuple[float, float]] | None = None
     shutter: float | None = None
     samples: int = 8
+    compact: bool = False
 
     def lenses(self, width: int, height: int) -> list[Lens]:
         """The lens of every frame for a picture of `width` x `height`."""
@@ -118,5 +120,18 @@ SHOTS: dict[str, Shot] = {
         Shot("nodal_pan", yard.build, _pan, seed=13, focal_mm=(32, 32)),
         Shot("sample", courtyard.build, _sample, seed=21, size=(960, 540), focal_mm=(25, 25), samples=16),
         Shot("zoom", room.build, _zooming, seed=14, focal_mm=(26, 42)),
+        Shot("small_yard", yard.build, _exterior, seed=31, size=(480, 270), frames=14, samples=16, compact=True),
+        Shot(
+            "small_lens",
+            room.build,
+            _room,
+            seed=32,
+            size=(480, 270),
+            frames=12,
+            focal_mm=(22, 22),
+            distortion=WIDE,
+            samples=16,
+            compact=True,
+        ),
     )
 }

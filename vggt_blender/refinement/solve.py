@@ -18,7 +18,7 @@ from .registration import place_others
 from .report import Refusal
 from .rotation_only import turn_only
 from .rotations import average_rotations
-from .tracks import Observations, hold_out
+from .tracks import Observations, hold_out, longest
 from .views import Views
 
 Array = NDArray[np.float64]
@@ -98,16 +98,6 @@ def _check_enough(train: Observations, held_out: Observations, views: Views) -> 
         raise Refusal(
             f"too few tracks: only {long + held_out.tracks} details could be followed through three or more frames."
         )
-
-
-def longest(table: Observations, each: int, frames: int) -> Observations:
-    """The tracks that are among the `each` longest of at least one frame."""
-    length = table.lengths()[table.track]
-    chosen = np.zeros(table.tracks, np.bool_)
-    for k in range(frames):
-        seen = np.flatnonzero(table.frame == k)
-        chosen[table.track[seen[np.argsort(-length[seen], kind="stable")[:each]]]] = True
-    return table.select(chosen)
 
 
 def _pan(few: Observations, held_out: Observations, views: Views, before: Agreement, known: Known) -> Refined | None:

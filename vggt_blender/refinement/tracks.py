@@ -98,3 +98,13 @@ def hold_out(table: Observations, seed: int = 0) -> tuple[Observations, Observat
     rng = np.random.default_rng(seed)
     held = (table.lengths() >= 3) & (rng.random(table.tracks) < HELD_OUT)
     return table.select(~held), table.select(held)
+
+
+def longest(table: Observations, each: int, frames: int) -> Observations:
+    """The tracks that are among the `each` longest of at least one frame."""
+    length = table.lengths()[table.track]
+    chosen = np.zeros(table.tracks, np.bool_)
+    for k in range(frames):
+        seen = np.flatnonzero(table.frame == k)
+        chosen[table.track[seen[np.argsort(-length[seen], kind="stable")[:each]]]] = True
+    return table.select(chosen)

@@ -22,6 +22,7 @@ from .layout import Placement, placements
 from .mapping import calibrate, initial_camera, solve, write_database
 from .matching import VerifiedPair, pairs_of, verified_pairs
 from .solution import Solution, solution_of
+from .turning import finish_turning, turning_camera
 
 USES_MASKS = True
 FEWEST_POINTS = 20
@@ -49,6 +50,9 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     pictures = _read(source, writer, places, report)
     cameras = _cameras(frames, job.known)
     pairs = _matched(pictures.features, cameras, source.source.kind != "images", report)
+    turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, report)
+    if turned is not None:
+        return finish_turning(writer, source.source, frames, places, turned, job.known)
     model, mapper = _mapped(writer.staging / "matches.db", cameras, pictures.features, pairs, job.known, report)
     solution = solution_of(model, [working_scale(frame.width, frame.height) for frame in frames])
     _warn_of_unplaced(frames, solution, report)

@@ -1,0 +1,63 @@
+"""A camera that only turns, without any cameras to start from, by truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vggt_blender.engines import run_job
+from vggt_blender.evaluation import evaluate
+from vggt_blender.exchange.job import Job
+from vggt_blender.exchange.known import Known
+from vggt_blender.exchange.reconstruction import load_reconstruction
+from vggt_blender.geometry.cameras import camera_center
+
+
+def solve(shot: Path, output: Path, known: Known, reporter: Any) -> Any:
+    run_job(Job((str(shot),), str(output), engine="colmap", known=known), reporter)
+    return load_reconstruction(output)
+
+
+def test_a_pan_is_solved_as_turns_without_inventing_distances(shots: Any, painted: Any, tmp_path: Path) -> None:
+    shot, truth = shots["pan"]
+    recorder = painted.Recorder()
+    result = solve(shot, tmp_path / "r", Known(), recorder)
+    report = evaluate(result, truth)
+    assert report.registered == 8
+    assert report.rotation.median < 0.05
+    assert report.focal.median < 0.003
+    assert report.reprojection.median < 0.3
+    poses = np.stack([frame.pose.camera_from_world for frame in result.frames])
+    assert np.abs(camera_center(poses)).max() == 0
+    np.testing.assert_allclose(poses[0], np.eye(3, 4), atol=1e-9)
+    assert np.isnan(result.depth).all()
+    assert result.points is None
+    assert result.engine["settings"]["mapper"] == "turns"
+    assert any("only turns" in line for line in recorder.said)
+
+
+def test_a_move_is_not_taken_for_a_turn(shots: Any, painted: Any, tmp_path: Path) -> None:
+    shot, truth = shots["arc"]
+    result = solve(shot, tmp_path / "r", Known(), painted.Recorder())
+    assert result.engine["settings"]["mapper"] != "turns"
+    assert evaluate(result, truth).path.ate_percent < 1
+
+
+@pytest.mark.parametrize("focal", [1.0, 1.08])
+def test_a_focal_length_that_is_given_is_held(shots: Any, painted: Any, tmp_path: Path, focal: float) -> None:
+    shot, truth = shots["pan"]
+    known = Known(focal_px=focal * painted.lens.fx, locked_off=True)
+    result = solve(shot, tmp_path / "r", known, painted.Recorder())
+    assert [frame.pose.fx for frame in result.frames] == pytest.approx(8 * [focal * painted.lens.fx])
+    error = evaluate(result, truth).reprojection.median
+    assert error < 0.1 if focal == 1.0 else error > 0.3
+
+
+def test_locked_off_is_said_to_be_wrong_where_the_camera_moves(shots: Any, painted: Any, tmp_path: Path) -> None:
+    recorder = painted.Recorder()
+    result = solve(shots["arc"][0], tmp_path / "r", Known(locked_off=True), recorder)
+    assert result.engine["settings"]["mapper"] == "turns"
+    assert any("not locked off" in line for line in recorder.said)

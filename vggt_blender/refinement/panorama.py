@@ -1,0 +1,127 @@
+"""A camera that only turns, from matches alone: where it looks and its focal length, without any cameras to start from.
+
+Where nothing shows parallax, structure from motion has no answer, or a wrong one; turns on the spot have an exact one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry.cameras import Lens
+from .correspondences import Turn
+from .rotation_only import turn_only
+from .rotations import average_rotations
+from .tracks import Observations, longest
+from .views import Views
+
+Array = NDArray[np.float64]
+
+FOCALS = (0.6, 1.0, 1.7, 2.9, 5.0)
+"""Focal lengths over the longer side that are tried where none is known."""
+
+TRACKS = 120
+"""The longest tracks of each frame that are used."""
+
+LEAST_IN_TURN = 4
+"""Observations that place a frame."""
+
+_ROBUST_DEGREES = 0.5
+
+
+@dataclass(frozen=True)
+class Match:
+    """What two frames share: their positions, and rows of the same details in each, working pixels (M, 2)."""
+
+    first: int
+    second: int
+    xy_first: Array
+    xy_second: Array
+
+
+@dataclass(frozen=True)
+class Panorama:
+    """The turning camera.
+
+    ``views``: frames that nothing ties to the others are not placed, the first that is looks along z. ``error`` (O,):
+    how many working pixels the observations of ``table`` are from where the turns put them.
+    """
+
+    views: Views
+    table: Observations
+    error: Array
+
+
+def solve_panorama(
+    table: Observations, matches: Sequence[Match], views: Views, *, free_focal: bool, start_known: bool
+) -> Panorama | None:
+    """Solve `table` as seen from one place; the poses of `views` are ignored, its lenses are where the solution starts.
+
+    Returns None where the matches do not join at least two frames.
+    """
+    few = longest(table, TRACKS, len(views))
+    best: Panorama | None = None
+    for side in (None,) if start_known else FOCALS:
+        lenses = views.lenses if side is None else tuple(_of_focal(views, k, side) for k in range(len(views)))
+        begin = replace(views, lenses=lenses)
+        begin = _chained(begin, [_turn(match, begin) for match in matches])
+        joined = few.keep(begin.placed[few.frame])
+        if begin.placed.sum() < 2 or not joined.tracks:
+            return None
+        turned, error = turn_only(joined, begin, free_focal=free_focal)
+        if best is None or np.log1p(error**2).sum() < np.log1p(best.error**2).sum():
+            seen = np.bincount(joined.frame, minlength=len(views)) >= LEAST_IN_TURN
+            best = Panorama(_from_first(replace(turned, placed=begin.placed & seen)), joined, error)
+    return best
+
+
+def _from_first(views: Views) -> Views:
+    """The same cameras in one place, the origin, turned so that the first placed one looks along z."""
+    first = views.poses[np.flatnonzero(views.placed)[0], :, :3]
+    rotations = views.poses[:, :, :3] @ first.T
+    return replace(views, poses=np.dstack([rotations, np.zeros((len(views), 3, 1))]))
+
+
+def _of_focal(views: Views, k: int, side: float) -> Lens:
+    focal = side * float(views.sizes[k].max())
+    return replace(views.lenses[k], fx=focal, fy=focal)
+
+
+def _turn(match: Match, views: Views) -> Turn:
+    """The rotation that most of the match's directions agree on (Wahba's problem, reweighted)."""
+    rays = []
+    for k, xy in ((match.first, match.xy_first), (match.second, match.xy_second)):
+        flat = np.nan_to_num(views.rays(np.full(len(xy), k), xy))
+        ray = np.column_stack([flat, np.ones(len(flat))])
+        rays.append(ray / np.linalg.norm(ray, axis=1, keepdims=True))
+    weight, rotation = np.ones(len(rays[0])), np.eye(3)
+    for _ in range(8):
+        left, _, right = np.linalg.svd(np.einsum("n,ni,nj->ij", weight, rays[1], rays[0]))
+        rotation = left @ np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))]) @ right
+        away = np.degrees(np.linalg.norm(rays[1] - rays[0] @ rotation.T, axis=1))
+        weight = 1 / (1 + (away / _ROBUST_DEGREES) ** 2)
+    return Turn(match.first, match.second, rotation, len(rays[0]))
+
+
+def _chained(views: Views, turns: Sequence[Turn]) -> Views:
+    """The views turned along the strongest chain of `turns`, then averaged over all; what they do not join is not
+    placed."""
+    count = len(views)
+    group = np.arange(count)
+    rotations = np.tile(np.eye(3), (count, 1, 1))
+    for turn in sorted(turns, key=lambda turn: -turn.matches):
+        if group[turn.first] == group[turn.second]:
+            continue
+        # bring the second one's whole group to where the first one's says it is
+        shift = rotations[turn.second].T @ turn.rotation @ rotations[turn.first]
+        moved = group == group[turn.second]
+        rotations[moved] = rotations[moved] @ shift
+        group[moved] = group[turn.first]
+    largest = np.bincount(group).argmax()
+    placed = views.placed & (group == largest)
+    rotations = average_rotations(rotations, [turn for turn in turns if placed[turn.first] and placed[turn.second]])
+    poses = np.dstack([rotations, np.zeros((count, 3, 1))])
+    return replace(views, poses=poses, placed=placed)
