@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import pytest
 from PIL import Image
 
 from vggt_blender.engines import run_job
+from vggt_blender.engines.colmap.mapping import drop_loose_frames
 from vggt_blender.evaluation import evaluate_folder
 from vggt_blender.exchange.job import FrameRange, Job
 from vggt_blender.exchange.messages import JobError
@@ -114,3 +116,27 @@ def test_real_photos_of_a_table_are_placed(tmp_path: Path) -> None:
     result = load_reconstruction(folder)
     assert [frame.registered for frame in result.frames] == [True] * 13
     assert result.engine["residual_px"] < 1.0
+
+
+def synthetic_model() -> pycolmap.Reconstruction:
+    """Six exact cameras around a hundred points."""
+    pycolmap.set_random_seed(0)
+    options = pycolmap.SyntheticDatasetOptions(num_rigs=1, num_cameras_per_rig=1, num_frames_per_rig=6)
+    options.num_points3D = 100
+    return pycolmap.synthesize_dataset(options)
+
+
+def test_frames_that_the_structure_does_not_hold_are_not_registered() -> None:
+    model = synthetic_model()
+    loose, reversed_, *held = sorted(model.reg_image_ids())
+    for index in model.images[loose].get_observation_point2D_idxs()[5:]:
+        model.delete_observation(loose, index)
+    half_turn = pycolmap.Rigid3d(np.diag([-1.0, 1.0, -1.0]) @ np.eye(3, 4))
+    frame = model.images[reversed_].frame
+    frame.rig_from_world = half_turn * frame.rig_from_world
+    before = {image: model.images[image].cam_from_world().matrix() for image in held}
+    drop_loose_frames(model)
+    assert sorted(model.reg_image_ids()) == held
+    for image in held:
+        np.testing.assert_array_equal(model.images[image].cam_from_world().matrix(), before[image])
+        assert model.images[image].num_points3D == 100

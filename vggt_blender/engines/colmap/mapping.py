@@ -1,4 +1,8 @@
-"""From verified matches to cameras: COLMAP's global mapper, and its incremental one where that places fewer frames."""
+"""From verified matches to cameras: COLMAP's global mapper, and its incremental one where that leaves frames over.
+
+A frame counts as placed where the structure holds it. The global mapper gives every frame of its graph a pose, also
+those that see none of its points; such frames are taken out, and placed by the points that the others found.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,12 @@ DEFAULT_FOCAL = 1.2
 """Focal length over the longer side where neither EXIF nor the matches tell."""
 
 MAPPERS = ("global", "incremental")
+
+FEWEST_OBSERVATIONS = 12
+"""A frame that sees fewer points of the structure is not held by it."""
+
+MOST_ERROR = 4.0
+"""Working pixels; observations farther from where their point projects, or behind the camera, are deleted."""
 
 _SEED = 0
 _THREADS = 2
@@ -77,45 +87,91 @@ def calibrate(path: Path) -> None:
     pycolmap.calibrate_view_graph(path, pycolmap.ViewGraphCalibrationOptions(random_seed=_SEED))
 
 
-def run_mapper(name: str, path: Path, on_frame: Callable[[int], None], known: Known) -> pycolmap.Reconstruction | None:
+def solve(
+    path: Path, count: int, on_frame: Callable[[int], None], known: Known
+) -> tuple[pycolmap.Reconstruction | None, str]:
+    """The model that holds the most of the `count` frames, and the mappers that made it.
+
+    `path` is the database; models in between are written beside it.
+    """
+    best, best_name = None, MAPPERS[0]
+    for name in MAPPERS:
+        model = run_mapper(name, path, on_frame, known)
+        if model is not None and (best is None or model.num_reg_images() > best.num_reg_images()):
+            best, best_name = model, name
+        if best is not None and 0 < best.num_reg_images() < count:
+            longer = run_mapper("incremental", path, on_frame, known, best)
+            if longer is not None and longer.num_reg_images() > best.num_reg_images():
+                best, best_name = longer, f"{best_name}, continued"
+        if best is not None and best.num_reg_images() == count:
+            break
+    return best, best_name
+
+
+def run_mapper(
+    name: str, path: Path, on_frame: Callable[[int], None], known: Known, start: pycolmap.Reconstruction | None = None
+) -> pycolmap.Reconstruction | None:
     """The largest model that mapper `name` makes of the database at `path`, or None; what is `known` of the lens stays.
 
-    `on_frame` hears how many frames are placed, where the mapper tells; what it raises ends the mapping.
+    The incremental mapper can `start` from a model. `on_frame` hears how many frames are placed, where the mapper
+    tells; what it raises ends the mapping.
     """
     database = pycolmap.Database.open(path)
     manager = pycolmap.ReconstructionManager()
+    if start is not None:
+        _add(manager, start, path.with_name("start"))
+    pipeline: pycolmap.GlobalPipeline | pycolmap.IncrementalPipeline
     if name == "global":
-        options = pycolmap.GlobalPipelineOptions(random_seed=_SEED, num_threads=_THREADS)
-        options.mapper.bundle_adjustment.refine_focal_length = not known.holds_focal
-        options.mapper.bundle_adjustment.refine_extra_params = known.distortion is None
-        pipeline = pycolmap.GlobalPipeline(options, database, manager)
+        pipeline = pycolmap.GlobalPipeline(_global_options(known), database, manager)
     else:
-        options = pycolmap.IncrementalPipelineOptions(random_seed=_SEED, num_threads=_THREADS, extract_colors=False)
-        options.min_model_size = 2
-        options.ba_refine_focal_length = not known.holds_focal
-        options.ba_refine_extra_params = known.distortion is None
-        pipeline = pycolmap.IncrementalPipeline(options, database, manager)
+        pipeline = pycolmap.IncrementalPipeline(_incremental_options(known, start is not None), database, manager)
         placed = pycolmap.IncrementalPipelineCallback.NEXT_IMAGE_REG_CALLBACK
         pipeline.add_callback(placed.value, lambda: on_frame(_most_placed(manager)))
     pipeline.run()
     database.close()
     models = [manager.get(index) for index in range(manager.size())]
+    for model in models:
+        drop_loose_frames(model)
     return max(models, key=lambda model: (model.num_reg_images(), model.num_points3D()), default=None)
+
+
+def _global_options(known: Known) -> pycolmap.GlobalPipelineOptions:
+    options = pycolmap.GlobalPipelineOptions(random_seed=_SEED, num_threads=_THREADS)
+    options.mapper.bundle_adjustment.refine_focal_length = not known.holds_focal
+    options.mapper.bundle_adjustment.refine_extra_params = known.distortion is None
+    return options
+
+
+def _incremental_options(known: Known, continues: bool) -> pycolmap.IncrementalPipelineOptions:
+    options = pycolmap.IncrementalPipelineOptions(random_seed=_SEED, num_threads=_THREADS, extract_colors=False)
+    options.min_model_size = 2
+    options.ba_refine_focal_length = not known.holds_focal
+    options.ba_refine_extra_params = known.distortion is None
+    if continues:  # The frames that are left share little with the others: every point that two frames see helps.
+        options.mapper.abs_pose_min_num_inliers = FEWEST_OBSERVATIONS
+        options.triangulation.ignore_two_view_tracks = False
+    return options
+
+
+def _add(manager: pycolmap.ReconstructionManager, model: pycolmap.Reconstruction, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    model.write(folder)
+    manager.read(folder)
 
 
 def _most_placed(manager: pycolmap.ReconstructionManager) -> int:
     return max((manager.get(index).num_reg_images() for index in range(manager.size())), default=0)
 
 
-def solve(
-    path: Path, count: int, on_frame: Callable[[int], None], known: Known
-) -> tuple[pycolmap.Reconstruction | None, str]:
-    """The model with the most of the `count` frames, and the mapper that made it."""
-    best, best_name = None, MAPPERS[0]
-    for name in MAPPERS:
-        model = run_mapper(name, path, on_frame, known)
-        if model is not None and (best is None or model.num_reg_images() > best.num_reg_images()):
-            best, best_name = model, name
-        if best is not None and best.num_reg_images() == count:
-            break
-    return best, best_name
+def drop_loose_frames(model: pycolmap.Reconstruction) -> None:
+    """Delete observations that do not fit their points, then take out the frames that too few are left to hold."""
+    observations = pycolmap.ObservationManager(model)
+    observations.filter_all_points3D(MOST_ERROR, 0.0)
+    # Points that only two frames see go with either of them: look again after each round.
+    while loose := [image for image in map(model.image, model.reg_image_ids()) if _is_loose(image)]:
+        for image in loose:
+            observations.deregister_frame(image.frame_id)
+
+
+def _is_loose(image: pycolmap.Image) -> bool:
+    return bool(image.num_points3D < FEWEST_OBSERVATIONS)
