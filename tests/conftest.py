@@ -1,14 +1,18 @@
-"""Slow tests run last, so that a mistake shows early; and what setting up the backend offline needs."""
+"""Slow tests run last, so that a mistake shows early; and what set-up and downloads need: wheels, and a small hub."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2  # noqa: F401  before pycolmap, whose copy of the same libraries otherwise corrupts the heap
@@ -62,3 +66,91 @@ def write_wheel(folder: Path, name: str, version: str, content: str = "") -> Non
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
+
+
+@dataclass
+class Hub:
+    """What the server does, and what it saw. It sends half a file and waits while `goes_on` is not set."""
+
+    url: str = ""
+    content: bytes = bytes(range(256)) * 100_000  # 26 MB, more than one of the client's chunks
+    commit: str = "0123456789abcdef0123456789abcdef01234567"
+    gated: bool = False
+    drop_after: int | None = None
+    goes_on: threading.Event = field(default_factory=threading.Event)
+    ranges: list[str | None] = field(default_factory=list)
+    paths: set[str] = field(default_factory=set)
+
+
+class HubHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: Hub
+
+    def do_HEAD(self) -> None:
+        self.answer(send_body=False)
+
+    def do_GET(self) -> None:
+        self.answer(send_body=True)
+
+    def answer(self, *, send_body: bool) -> None:
+        self.state.paths.add(self.path)
+        if self.state.gated:
+            self.refuse(403, "GatedRepo")
+        elif send_body and self.state.ranges and self.state.drop_after is not None:
+            self.refuse(503, "Down")
+        else:
+            self.serve(send_body=send_body)
+
+    def serve(self, *, send_body: bool) -> None:
+        content = self.state.content
+        requested = self.headers.get("Range")
+        start = int(requested.removeprefix("bytes=").split("-")[0]) if requested else 0
+        self.send_response(206 if requested else 200)
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", self.state.commit)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Accept-Ranges", "bytes")
+        if requested:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        if send_body:
+            self.state.ranges.append(requested)
+            self.send_body(content[start:])
+
+    def send_body(self, body: bytes) -> None:
+        if self.state.drop_after is not None:
+            self.wfile.write(body[: self.state.drop_after])
+            self.close_connection = True
+            return
+        half = len(body) // 2
+        try:
+            self.wfile.write(body[:half])
+            self.state.goes_on.wait()
+            self.wfile.write(body[half:])
+        except ConnectionError:  # the client has gone
+            self.close_connection = True
+
+    def refuse(self, status: int, code: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A model hub on this machine."""
+    state = Hub()
+    state.goes_on.set()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (HubHandler,), {"state": state}))
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield state
+    state.goes_on.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()

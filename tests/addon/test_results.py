@@ -84,3 +84,74 @@ def test_what_to_bring_in_is_asked_of_the_scene(bpy: ModuleType, addon: ModuleTy
     settings.use_points = settings.use_planes = True
     bpy.ops.vggt.import_reconstruction(filepath=str(folder))
     assert len(bpy.data.objects) - few > few
+
+
+def test_paths_stay_true_wherever_the_file_is_saved(
+    bpy: ModuleType, addon: ModuleType, folder: Path, tmp_path: Path
+) -> None:
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    settings = bpy.context.scene.vggt
+    (entry,) = settings.results
+    assert Path(entry.folder) == folder  # never saved: absolute
+
+    bpy.ops.wm.save_as_mainfile(filepath=str(project / "shot.blend"))
+    assert entry.folder == "//vggt/shot"
+    addon.operators.pick_source.set_source(settings, "//plates", ["b.png", "a.png"])
+    settings.mask = str(elsewhere / "mask.png")
+
+    bpy.ops.wm.save_as_mainfile(filepath=str(elsewhere / "copy.blend"), copy=True)
+    assert (entry.folder, settings.source) == ("//vggt/shot", "//plates")  # this file is still in its place
+    with pytest.raises(RuntimeError):
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "no folder" / "shot.blend"))
+    assert entry.folder == "//vggt/shot"
+
+    bpy.ops.wm.open_mainfile(filepath=str(elsewhere / "copy.blend"))
+    settings = bpy.context.scene.vggt
+    assert Path(settings.results[0].folder) == folder
+    assert Path(settings.source) == project / "plates"
+    assert [file.name for file in settings.files] == ["b.png", "a.png"]
+    assert Path(settings.mask) == elsewhere / "mask.png"
+
+    bpy.ops.wm.save_as_mainfile(filepath=str(project / "shot.blend"))
+    project.rename(tmp_path / "moved")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "moved" / "shot.blend"))
+    (entry,) = bpy.context.scene.vggt.results
+    assert bpy.ops.vggt.import_reconstruction(filepath=bpy.path.abspath(entry.folder)) == {"FINISHED"}
+
+
+def test_delete_takes_the_files_of_a_reconstruction_and_nothing_else(
+    bpy: ModuleType, addon: ModuleType, folder: Path
+) -> None:
+    assert not bpy.ops.vggt.delete_result.poll()
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    objects = len(bpy.data.objects)
+    (folder / "notes.txt").write_text("mine")
+    assert bpy.ops.vggt.delete_result() == {"FINISHED"}
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert len(bpy.context.scene.vggt.results) == 0
+    assert len(bpy.data.objects) == objects
+
+
+def test_delete_removes_the_empty_folder(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    bpy.ops.vggt.delete_result()
+    assert not folder.exists()
+    assert folder.parent.is_dir()
+
+
+@pytest.mark.parametrize("content", [None, "{}", "not json", '{"format": "somebody else\'s"}'])
+def test_what_is_no_reconstruction_is_never_deleted(
+    bpy: ModuleType, addon: ModuleType, tmp_path: Path, content: str | None
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "depth.npy").write_text("mine")
+    if content is not None:
+        (precious / "reconstruction.json").write_text(content)
+    bpy.context.scene.vggt.results.add().folder = str(precious)
+    with pytest.raises(RuntimeError, match="nothing was deleted"):
+        bpy.ops.vggt.delete_result()
+    assert (precious / "depth.npy").read_text() == "mine"
+    assert len(bpy.context.scene.vggt.results) == 1

@@ -1,0 +1,59 @@
+"""What "Copy Diagnostics" tells, and what it keeps to itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def test_versions_settings_and_messages_are_in_one_paste(
+    bpy: ModuleType, addon: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "very-secret-token")
+    bpy.ops.vggt.check_backend()
+    settings = bpy.context.scene.vggt
+    settings.source = str(Path.home() / "shots" / "plates very-secret-token" / "fail")
+    settings.engine = "colmap"
+    with pytest.raises(RuntimeError, match="overlap"):
+        bpy.ops.vggt.solve()
+    text = addon.operators.diagnostics.diagnostics(bpy.context)
+    version = (Path(__file__).parents[2] / "blender_manifest.toml").read_text().split('version = "')[2].split('"')[0]
+    for part in (
+        f"VGGT Matchmove {version}",
+        f"Blender {bpy.app.version_string}",
+        "engine 'colmap'",
+        "pycolmap",
+        "COLMAP",
+        "The pictures do not overlap: take more.",
+        "all the\ndetails",
+    ):
+        assert part in text, part
+    assert "very-secret-token" not in text
+    assert "source '~/shots" in text
+    assert str(Path.home()) + "/" not in text
+
+
+def test_names_and_tokens_are_left_out(addon: ModuleType) -> None:
+    clean = addon.operators.diagnostics.without_secrets
+    home = Path("/home/alice")
+    variables = {"HF_TOKEN": "abcdefgh1234", "MY_API_KEY": "zyxwvuts", "PATH": "/usr/bin", "SECRET_SHORT": "a"}
+    shown = clean(
+        "/home/alice/shots /home/bob/x /Users/carol/y C:\\Users\\dave\\z hf_ABCdefghij123 key=zyxwvuts abcdefgh1234 "
+        "/usr/bin a https://eve:pass@host/x",
+        variables,
+        home,
+    )
+    for secret in ("alice", "bob", "carol", "dave", "hf_ABC", "zyxwvuts", "abcdefgh1234", "eve:pass"):
+        assert secret not in shown, secret
+    assert "~/shots" in shown
+    assert "/usr/bin a https://" in shown
+
+
+def test_it_works_before_anything_was_done(bpy: ModuleType, addon: ModuleType, tmp_path: Path) -> None:
+    bpy.context.preferences.addons["vggt_matchmove"].preferences.interpreter = str(tmp_path / "missing")
+    text = addon.operators.diagnostics.diagnostics(bpy.context)
+    assert "is not a program" in text
+    assert "not checked" in text
+    assert bpy.ops.vggt.copy_diagnostics() == {"FINISHED"}
