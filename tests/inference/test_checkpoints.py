@@ -138,3 +138,13 @@ def test_conversion_needs_a_whole_model(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="not a checkpoint of this model"):
         convert(file, tmp_path / "some.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["some.pt"]
+
+
+def test_conversion_keeps_every_number(model: VGGT, images: torch.Tensor, tmp_path: Path) -> None:
+    parts = save(model.state_dict(), model.config, tmp_path / "parts.safetensors", shard_bytes=4_000_000)
+    convert(parts[0], tmp_path / "whole.safetensors")
+    (loaded, config), (expected, _) = read_tensors(tmp_path / "whole.safetensors"), read_tensors(parts[0])
+    assert config == model.config
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[name], expected[name]) for name in expected)
+    assert not list(tmp_path.glob(".*")), "the unfinished file is gone"

@@ -1,0 +1,78 @@
+"""The memory that a run is planned to need, against what it takes: processes of their own, sampled while they run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+ROOT = Path(__file__).parents[2]
+
+MEASURE = """
+import json, sys
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/benchmarks"]
+import torch
+from vggt_cost import PeakMemory, anonymous_bytes
+from vggt_blender.inference import memory
+from vggt_blender.model import VGGT, VGGTConfig
+
+torch.set_num_threads(2)
+config = VGGTConfig.from_dict(json.loads(sys.argv[2]))
+frames, size, heads = int(sys.argv[3]), (280, 518), tuple(json.loads(sys.argv[4]))
+model = VGGT(config).eval().requires_grad_(False)
+chunks = memory.SIZES["cpu"][0]
+
+def run(images):
+    features = model.features(images, heads, chunks)
+    model.poses(features)
+    for head in {"depth", "point"} & set(heads):
+        for _ in model.maps(features, head):
+            pass
+
+with torch.inference_mode():
+    run(torch.rand(1, 1, 3, 28, 42))  # what the libraries keep for themselves
+    images = torch.rand(1, frames, 3, *size)
+    before, sampler = anonymous_bytes(), PeakMemory()
+    run(images)
+planned = memory.Run(config, frames, size, heads, None).peak_bytes(chunks)
+print(json.dumps({"planned": planned, "measured": sampler.stop() - before}))
+"""
+
+LAYERS = {"layers": [0, 0, 1, 1]}
+WIDE_TRUNK = {
+    "aggregator": {"embed_dim": 1024, "depth": 2, "num_heads": 16, "patch_embed": "conv"},
+    "camera_head": {"trunk_depth": 1, "num_heads": 2},
+    "dpt": {"features": 16, "out_channels": [8, 8, 16, 16], **LAYERS},
+    "track_head": None,
+}
+WIDE_HEAD = {
+    "aggregator": {"embed_dim": 64, "depth": 2, "num_heads": 2, "patch_embed": "conv"},
+    "camera_head": {"trunk_depth": 1, "num_heads": 2},
+    "dpt": LAYERS,
+    "track_head": None,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux tells it")
+@pytest.mark.parametrize(
+    ("sizes", "frames", "heads"),
+    [(WIDE_TRUNK, 8, ["camera"]), (WIDE_HEAD, 1, ["camera", "depth"]), (WIDE_HEAD, 5, ["camera", "depth"])],
+    ids=["trunk", "head", "levels"],
+)
+def test_plan_agrees_with_what_a_run_takes(sizes: dict[str, object], frames: int, heads: list[str]) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(ROOT), json.dumps(sizes), str(frames), json.dumps(heads)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    found = json.loads(process.stdout)
+    assert 0.6 < found["measured"] / found["planned"] < 1.1, found
