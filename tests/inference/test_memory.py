@@ -62,7 +62,7 @@ WIDE_HEAD = {
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux tells it")
 @pytest.mark.parametrize(
     ("sizes", "frames", "heads"),
-    [(WIDE_TRUNK, 8, ["camera"]), (WIDE_HEAD, 1, ["camera", "depth"]), (WIDE_HEAD, 5, ["camera", "depth"])],
+    [(WIDE_TRUNK, 10, ["camera"]), (WIDE_HEAD, 1, ["camera", "depth"]), (WIDE_HEAD, 5, ["camera", "depth"])],
     ids=["trunk", "head", "levels"],
 )
 def test_plan_agrees_with_what_a_run_takes(sizes: dict[str, object], frames: int, heads: list[str]) -> None:
@@ -75,4 +75,4 @@ def test_plan_agrees_with_what_a_run_takes(sizes: dict[str, object], frames: int
     )
     assert process.returncode == 0, process.stderr
     found = json.loads(process.stdout)
-    assert 0.6 < found["measured"] / found["planned"] < 1.1, found
+    assert 0.6 < found["measured"] / found["planned"] < 1.2, found
