@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import sys
@@ -204,6 +205,9 @@ class Supervisor:
             reason = "was killed, most likely for lack of memory: use fewer frames (--frames ::2) or smaller pictures"
         elif status < 0:
             reason = f"crashed ({signal.Signals(-status).name}): try the other engine, or fewer frames"
+        elif missing := re.search(r"'worker' needs (\S+), which this Python does not have", detail):
+            text = f"The backend's Python has no '{missing[1]}': set the backend up again, or choose another Python."
+            return JobError("missing_library", text, detail)
         else:
             reason = f"ended unexpectedly (exit status {status}): see the details"
         return JobError("crashed", f"The process that solves {reason}.", detail)
