@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from vggt_blender.exchange.job import FrameRange
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.inference.frames import open_source
+from vggt_blender.inference.masks import boxed
 
 os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
 import cv2
@@ -305,3 +306,32 @@ def test_masks_that_do_not_fit_are_a_clear_line(tmp_path: Path) -> None:
     mask_picture(tmp_path / "masks/a.png", 64, 64)
     with pytest.raises(JobError, match="shape"):
         open_source([str(tmp_path)], mask=str(tmp_path / "masks")).mask(0)
+
+
+def test_what_a_mask_hides_is_drawn_a_little_wider(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(quarters(1000, 500)).save(tmp_path / "in/a.png")
+    values = np.full((500, 1000), 255, np.uint8)
+    values[200:300, 400:500] = 0
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    usable = open_source([str(tmp_path / "in")], mask=str(tmp_path / "mask.png")).mask(0)
+    rows, columns = np.nonzero(~usable)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (194, 305, 394, 505)
+    assert usable[194, 394], "round at the corners"
+    assert usable[0].all(), "the picture's own border is no mask"
+
+
+def test_silhouettes_become_rectangles_and_frames_stay_frames() -> None:
+    usable = np.ones((200, 300), bool)
+    usable[50:150, 100:110] = usable[140:150, 100:130] = False  # an L
+    usable[145:160, 125:140] = False  # touches its rectangle
+    usable[10, 290] = False
+    expected = np.ones((200, 300), bool)
+    expected[50:160, 100:140] = expected[10, 290] = False
+    np.testing.assert_array_equal(boxed(usable), expected)
+    frame = np.zeros((200, 300), bool)
+    frame[10:-10, 10:-10] = True
+    np.testing.assert_array_equal(boxed(frame), frame)
+    cut_out = np.zeros((200, 300), bool)
+    cut_out[60:120, 80:200] = True
+    np.testing.assert_array_equal(boxed(cut_out), cut_out)

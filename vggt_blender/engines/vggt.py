@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..exchange.job import Job
+from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Frame, Points, Pose, Tracks
 from ..exchange.writer import ReconstructionWriter
@@ -20,6 +21,7 @@ from ..inference import catalog
 from ..inference.devices import choose_device
 from ..inference.frames import FrameSource
 from ..inference.lens import LensFit, fit_lens
+from ..inference.masks import boxed
 from ..inference.predictor import Cameras, Predictor, Scene
 from ..inference.preprocessing import WHITE, NetworkPicture, choose_mode, pad_to_common_size, prepare
 
@@ -43,8 +45,8 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     heads = ("camera", "depth", *(["point"] if job.point_head else []), *(["track"] if job.tracks else []))
     with predictor.scene(images, heads, report) as scene:
         cameras = scene.cameras()
-        lens = _consistent_lens(source, pictures, cameras)
-        poses = _poses(source, cameras, lens)
+        lens = _consistent_lens(source, pictures, cameras, job.known)
+        poses = _poses(source, cameras, lens, job.known)
         _write_depth(scene, writer, images, usable)
         if job.point_head:
             writer.write_points(_head_points(scene, images, usable, cameras))
@@ -80,7 +82,8 @@ def _read(source: FrameSource, report: Reporter) -> tuple[list[NetworkPicture], 
     for position, pixels in enumerate(source):
         report.progress("pictures", position, len(source.frames))
         pictures.append(prepare(Image.fromarray(pixels), mode))
-        masks.append(_network_mask(source.mask(position), pictures[-1]))
+        mask = source.mask(position)
+        masks.append(None if mask is None else _network_mask(boxed(mask), pictures[-1]))
     pictures = pad_to_common_size(pictures)
     usable = np.stack([picture.shows_picture() for picture in pictures])
     for position, mask in enumerate(masks):
@@ -93,10 +96,8 @@ def _read(source: FrameSource, report: Reporter) -> tuple[list[NetworkPicture], 
     return pictures, usable
 
 
-def _network_mask(mask: NDArray[np.bool_] | None, picture: NetworkPicture) -> NDArray[np.bool_] | None:
+def _network_mask(mask: NDArray[np.bool_], picture: NetworkPicture) -> NDArray[np.bool_]:
     """The mask (h, w) at the network's size: True where every source pixel under a network pixel may be used."""
-    if mask is None:
-        return None
     linear, offset = picture.image_from_network[:, :2], picture.image_from_network[:, 2]
     footprint = (max(1, round(linear[0, 0])), max(1, round(linear[1, 1])))  # source pixels under a network pixel
     height, width = picture.pixels.shape[:2]
@@ -109,25 +110,35 @@ def _network_mask(mask: NDArray[np.bool_] | None, picture: NetworkPicture) -> ND
     return share > 0.99
 
 
-def _consistent_lens(source: FrameSource, pictures: list[NetworkPicture], cameras: Cameras) -> LensFit:
+def _consistent_lens(source: FrameSource, pictures: list[NetworkPicture], cameras: Cameras, known: Known) -> LensFit:
     """One focal length in units of the picture's longer side, or one a frame where the lens zooms.
 
+    A focal length that is `known`, even if only roughly, goes before the network's.
     The network answers for both axes; their geometric mean in source pixels is taken, since pixels are square.
     """
     scales = np.array([np.diag(picture.image_from_network[:, :2]) for picture in pictures])
     sides = np.array([max(frame.width, frame.height) for frame in source.frames])
     raw = np.sqrt((cameras.focal * scales).prod(axis=1)) / sides
+    given = [known.focal_pixels(frame.width, frame.height) for frame in source.frames]
+    if None not in given:
+        return LensFit(np.array(given, np.float64) / sides, False, 0.0)
+    if known.zooms:
+        return LensFit(raw, True, 0.0)
     return fit_lens(raw, ordered=source.source.kind != "images")
 
 
-def _poses(source: FrameSource, cameras: Cameras, lens: LensFit) -> list[Pose]:
+def _poses(source: FrameSource, cameras: Cameras, lens: LensFit, known: Known) -> list[Pose]:
     """Poses with the first camera exactly at the origin, and lenses in source pixels."""
+    distortion = None
+    if known.distortion is not None:
+        k1, k2, p1, p2, k3 = known.distortion
+        distortion = (k1, k2, p1, p2, k3)
     world_from_first = homogeneous(invert_pose(cameras.camera_from_world[0]))
     poses = []
     for frame, camera_from_world, focal in zip(source.frames, cameras.camera_from_world, lens.focal, strict=True):
         pixels = float(focal * max(frame.width, frame.height))
         pose = (homogeneous(camera_from_world) @ world_from_first)[:3]
-        poses.append(Pose(pose, pixels, pixels, frame.width / 2, frame.height / 2))
+        poses.append(Pose(pose, pixels, pixels, frame.width / 2, frame.height / 2, distortion))
     return poses
 
 
@@ -201,4 +212,5 @@ def _settings(job: Job, predictor: Predictor, lens: LensFit) -> dict[str, Any]:
         "lens_zooms": lens.zooms,
         "lens_spread": lens.spread,
         "mask": job.mask,
+        "known": job.known.given(),
     }

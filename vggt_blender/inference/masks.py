@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,9 +16,15 @@ from .frames import SourceFrame
 from .pictures import UnreadableError, read_picture
 from .plates import PICTURE_SUFFIXES, plate_number
 
+GROWTH = 0.006
+"""Masks are drawn wider by this part of the picture's longer side: along an outline, details belong to both sides."""
+
+LEAST_FILL, LARGEST_BOX = 0.25, 0.5
+"""A hidden part becomes a rectangle where it fills so much of that, and that no more of the picture."""
+
 
 class Masks:
-    """One picture for every frame, or a folder with a picture per frame.
+    """One picture for every frame, or a folder with a picture per frame; what they hide is drawn a little wider.
 
     In a folder a mask belongs to the frame whose file name or stem it has (``plate.0001.jpg``: ``plate.0001.png`` or
     ``plate.0001.jpg.png``), else to the frame with its number. Raises `JobError` where nothing fits.
@@ -50,10 +57,35 @@ class Masks:
                 "mask",
                 f"The mask '{path}' is {width} x {height}, its frame {frame.width} x {frame.height}: same shape.",
             )
-        if (height, width) == (frame.height, frame.width):
-            return usable
-        resized = Image.fromarray(usable).resize((frame.width, frame.height), Image.Resampling.NEAREST)
-        return np.asarray(resized, bool)
+        if (height, width) != (frame.height, frame.width):
+            resized = Image.fromarray(usable).resize((frame.width, frame.height), Image.Resampling.NEAREST)
+            usable = np.asarray(resized, bool)
+        return grown(usable, round(GROWTH * max(frame.width, frame.height)))
+
+
+def grown(usable: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """`usable` (H, W) where nothing hidden is nearer than `pixels`."""
+    if pixels < 1 or usable.all():
+        return usable
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return cv2.erode(usable.astype(np.uint8), disc, borderValue=1) > 0
+
+
+def boxed(usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`usable` (H, W) with every hidden part widened to its upright rectangle, and rectangles that touch to one.
+
+    A network that sees a silhouette cut out still sees its outline; a rectangle says less. Frames, vignettes and
+    backgrounds stay as they are: their rectangle would hide what they surround.
+    """
+    while True:
+        _, _, boxes, _ = cv2.connectedComponentsWithStats((~usable).astype(np.uint8), connectivity=8)
+        result = usable.copy()
+        for left, top, width, height, area in boxes[1:]:
+            if area >= LEAST_FILL * width * height and width * height <= LARGEST_BOX * usable.size:
+                result[top : top + height, left : left + width] = False
+        if (result == usable).all():
+            return result
+        usable = result
 
 
 def _by_frame(folder: Path, frames: Sequence[SourceFrame]) -> dict[str, Path]:
