@@ -3,8 +3,9 @@
 from . import quality
 from .filters import VGGT_PT_filters
 from .quality import VGGT_PT_quality
+from .tracking import VGGT_PT_tracking
 
-CLASSES = (VGGT_PT_quality, VGGT_PT_filters)
+CLASSES = (VGGT_PT_quality, VGGT_PT_filters, VGGT_PT_tracking)
 
 
 def register() -> None:

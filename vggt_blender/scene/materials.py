@@ -22,6 +22,14 @@ def attribute_material(name: str, attribute: str = COLOR) -> bpy.types.Material:
     return material
 
 
+def plain_material(name: str, color: tuple[float, float, float]) -> bpy.types.Material:
+    """Emission of one linear color."""
+    material, emission = _emissive(name)
+    emission.inputs["Color"].default_value = (*color, 1.0)
+    material.diffuse_color = (*color, 1.0)
+    return material
+
+
 def picture_material(name: str, image: bpy.types.Image, movie_frame: int | None = None) -> bpy.types.Material:
     """Emission of `image` by the mesh's texture coordinates; of a movie always its frame `movie_frame`, from 1."""
     material, emission = _emissive(name)

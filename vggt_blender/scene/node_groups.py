@@ -20,6 +20,7 @@ DENSITY = "Density"
 MATERIAL = "Material"
 DISPLACEMENT = "Displacement"
 FLAT_DEPTH = "Flat Depth"
+ALL_FRAMES = "All Frames"
 
 _TESTS = (
     (CONFIDENCE, "confidence_rank", "GREATER_THAN"),
@@ -151,3 +152,22 @@ def plane_group(name: str, flat_depth: float, filters: Sequence[Filter]) -> bpy.
     place = graph.value("ShaderNodeVectorMath", graph.value("GeometryNodeInputPosition"), operation="SCALE")
     graph.tree.links.new(depth, place.node.inputs["Scale"])
     return graph.finish(graph.value("GeometryNodeSetPosition", kept, None, place))
+
+
+def track_group(name: str, radius: float) -> bpy.types.NodeTree:
+    """Vertices to points while their track lasts: from attribute ``first`` to ``last``, frames of the timeline."""
+    graph = _Graph(name)
+    graph.parameter(RADIUS, "Float", "Radius of each point", default_value=radius, min_value=0.0, subtype="DISTANCE")
+    graph.parameter(
+        ALL_FRAMES, "Bool", "Show every track, whether or not it is seen at this frame", default_value=False
+    )
+    graph.parameter(MATERIAL, "Material", "Material of the points")
+    given = graph.inputs.outputs
+    now = graph.node("GeometryNodeInputSceneTime").outputs["Frame"]
+    during = graph.both(
+        graph.compare(graph.attribute("first"), now, "LESS_EQUAL"),
+        graph.compare(graph.attribute("last"), now, "GREATER_EQUAL"),
+    )
+    shown = graph.value("FunctionNodeBooleanMath", during, given[ALL_FRAMES], operation="OR")
+    points = graph.value("GeometryNodeMeshToPoints", given["Geometry"], shown, None, given[RADIUS])
+    return graph.finish(graph.value("GeometryNodeSetMaterial", points, True, given[MATERIAL]))

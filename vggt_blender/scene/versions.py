@@ -68,3 +68,40 @@ def node_material(name: str) -> bpy.types.Material:
         material.use_nodes = True
     material.node_tree.nodes.clear()
     return material
+
+
+def compositor_tree(scene: bpy.types.Scene, name: str) -> tuple[Any, Any]:
+    """The compositor's node tree of `scene`, made (and named `name`) where there is none, and the socket that takes the
+    final picture; None instead of it where the compositor is in use.
+
+    Blender 5.0 made the tree a node group of its own, with an output of its own.
+    """
+    if bpy.app.version < (5, 0, 0):
+        used = scene.use_nodes and scene.node_tree is not None and len(scene.node_tree.nodes) > 2
+        scene.use_nodes = True
+        tree = scene.node_tree
+        if used:
+            return tree, None
+        tree.nodes.clear()
+        output = tree.nodes.new("CompositorNodeComposite")
+    else:
+        tree = scene.compositing_node_group
+        if tree is not None and len(tree.nodes) > 2:
+            return tree, None
+        if tree is None:
+            tree = bpy.data.node_groups.new(name, "CompositorNodeTree")
+            scene.compositing_node_group = tree
+        tree.nodes.clear()
+        tree.interface.clear()
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        output = tree.nodes.new("NodeGroupOutput")
+    output.location = (300, 0)
+    return tree, output.inputs[0]
+
+
+def choose_node_option(node: Any, setting: str, value: str, socket: str, shown: str) -> None:
+    """Set an option of a compositor node: a property up to Blender 4.5, a menu socket from 5.0."""
+    if hasattr(node, setting):
+        setattr(node, setting, value)
+    else:
+        node.inputs[socket].default_value = shown

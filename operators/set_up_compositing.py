@@ -1,0 +1,36 @@
+"""The shot as a scene to put things into."""
+
+import bpy
+from bpy.props import BoolProperty
+
+from ..vggt_blender.scene.alignment import ROOT
+from ..vggt_blender.scene.clip import build_clip
+from ..vggt_blender.scene.collection import Holder
+from ..vggt_blender.scene.compositing import set_up_compositing
+from ..vggt_blender.scene.timeline import Timeline
+from .shots import NeedsShot, shot_reconstruction, shot_size
+
+FLOOR = 8.0  # the shadow catcher's side, in sizes of the shot
+
+
+class VGGT_OT_set_up_compositing(NeedsShot, bpy.types.Operator):
+    """Render over the plate: transparent film, a floor that catches shadows, the plate in the compositor"""
+
+    bl_idname = "vggt.set_up_compositing"
+    bl_label = "Set Up Compositing"
+    needs_footage = True
+
+    use_cycles: BoolProperty(
+        name="Render with Cycles", description="Only Cycles knows floors that catch shadows", default=True
+    )
+
+    def work(self, context: bpy.types.Context, shot: Holder) -> None:
+        reconstruction = shot_reconstruction(shot)
+        scene = context.scene
+        clip = build_clip(shot, reconstruction, Timeline.of(reconstruction), scene)
+        if self.use_cycles:
+            scene.render.engine = "CYCLES"
+        frame = next(frame for frame in reconstruction.frames if frame.registered)
+        size = FLOOR * shot_size(shot) * max(shot.find(ROOT).matrix_world.to_scale())
+        if not set_up_compositing(scene, shot, clip, frame, size):
+            self.report({"WARNING"}, "The compositor is in use: connect the new Alpha Over node where you want it.")

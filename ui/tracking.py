@@ -1,0 +1,35 @@
+"""From the solved shot to Blender's tracker and compositor."""
+
+import bpy
+
+from ..operators.aligning import current_shot
+
+
+class VGGT_PT_tracking(bpy.types.Panel):
+    """The plate as a clip, its tracks, and a scene to put things into."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "VGGT"
+    bl_label = "Clip and Compositing"
+    bl_parent_id = "VGGT_PT_shot"
+    bl_order = 5
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return current_shot(context) is not None
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout = self.layout
+        column = layout.column(align=True)
+        column.operator("vggt.make_clip", icon="TRACKER")
+        column.operator("vggt.set_up_compositing", icon="NODE_COMPOSITING")
+        layout.label(text="Tracks as")
+        column = layout.column(align=True)
+        for kind, text, icon in (
+            ("POINTS", "Points", "OUTLINER_OB_POINTCLOUD"),
+            ("EMPTIES", "Empties", "EMPTY_AXIS"),
+            ("MARKERS", "Clip Markers", "TRACKING"),
+        ):
+            column.operator("vggt.add_tracks", text=text, icon=icon).kind = kind
