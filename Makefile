@@ -1,5 +1,6 @@
 # make demo   solve the sample shot and build demo/scene.blend      make test  run the tests
 # make lint   ruff and mypy      make zip  the extension for Blender      make test-all  what CI runs
+# make repository   dist/repository: the zip and its listing, for any web server; Blender installs and updates from it
 # make truth  render the shots with known truth that the benchmarks measure by (about an hour; goes on where it stopped)
 #
 # Each target sets up what it needs in .venv (and .venv-lts), once. Python 3.11 or 3.13, the versions that Blender is
@@ -17,7 +18,7 @@ PYTHON_LTS ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11)
 RUN := $(VENV)/bin/python
 PIP := -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore $(PIP_FLAGS)
 
-.PHONY: demo truth test test-lts test-real test-all lint zip validate clean
+.PHONY: demo truth test test-lts test-real test-all lint zip repository validate clean
 .DELETE_ON_ERROR:
 
 # $(call new_environment,FOLDER,PYTHON)
@@ -81,6 +82,10 @@ zip: $(VENV)/.demo
 	@mkdir -p dist && rm -f dist/*.zip
 	@$(RUN) "$(extension_tool)" build --source-dir . --output-dir dist
 	@$(RUN) "$(extension_tool)" validate dist/vggt_matchmove-*.zip
+
+repository: zip
+	@rm -rf dist/repository && mkdir dist/repository && cp dist/vggt_matchmove-*.zip dist/repository/
+	@$(RUN) "$(extension_tool)" server-generate --repo-dir dist/repository --html
 
 clean:
 	rm -rf $(VENV) $(VENV_LTS) demo dist build *.egg-info
