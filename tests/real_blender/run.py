@@ -11,6 +11,7 @@ is said and skipped. Standard library only.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 import subprocess
@@ -18,6 +19,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from repository import try_repository  # beside this script
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -103,6 +106,7 @@ class Blender:
             "VGGT_BACKEND_PYTHON": sys.executable,
             "VGGT_CHECK_SPEAKER": str(speaker),
             "VGGT_CHECK_SCRATCH": str(scratch),
+            "VGGT_CHECK_WHEELS": str(scratch / "wheels"),
             "VGGT_CHECK_SHOT": str(options.shot.resolve()),
             "VGGT_CHECK_FIRST": str(options.first),
             "VGGT_CHECK_PICTURES": str(options.pictures.resolve()) if options.pictures else "",
@@ -117,6 +121,18 @@ class Blender:
     def window(self, script: Path) -> str:
         """Run `script` in a window; everything that was printed."""
         return self._run("gui", self._version, str(script), str(self.scratch / "last.png"), "1")
+
+    def has_wheels(self) -> bool:
+        """Make a folder of stand-in wheels for the set-up; False where the installer's own cannot be had."""
+        spec = importlib.util.spec_from_file_location("stand_in_wheels", ROOT / "tests" / "stand_in_wheels.py")
+        wheels = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(wheels)
+        folder = self.scratch / "wheels"
+        folder.mkdir()
+        if wheels.fetch_uv(folder):
+            return False
+        wheels.write_pinned(folder)
+        return True
 
     def _run(self, *arguments: str) -> str:
         return subprocess.run(
@@ -141,9 +157,15 @@ def try_version(blender: Blender, archive: Path, report: Report) -> None:
     follow(output, report, "without a window")
     output = blender.window(HERE / "window.py")
     follow(output, report, "in a window")
+    if blender.has_wheels():
+        output = blender.window(HERE / "setting_up.py")
+        follow(output, report, "of the set-up")
+    else:
+        print("SKIPPED the set-up: uv's wheel cannot be had here")
     output = blender.background("--command", "extension", "remove", "user_default.vggt_matchmove")
     left = list((blender.scratch / "user").rglob("*vggt_matchmove*"))
     report.check("removing it leaves nothing", not left, (left, output))
+    try_repository(blender.background, archive.resolve(), blender.scratch, report.check)
 
 
 def follow(output: str, report: Report, where: str) -> None:
