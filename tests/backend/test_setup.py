@@ -51,6 +51,26 @@ def test_environment_is_made_offline_with_the_pinned_packages(wheels: Path, tmp_
     assert not (tmp_path / "backend").exists()
 
 
+def test_progress_is_told_by_what_is_on_disk(
+    wheels: Path, make_wheel: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look every millisecond at an installation of 60 MB."""
+    make_wheel(wheels, "torch", "2.13.0", "__version__ = '2.13.0'\n" + "#" * 60_000_000)
+    monkeypatch.setattr(setup, "LOOK_S", 0.001)
+    seen: list[tuple[str, int, int]] = []
+
+    class Report:
+        def progress(self, *news: object) -> None:
+            seen.append(news)
+
+        def status(self, message: str) -> None: ...
+
+    setup.install(setup.Plan(tmp_path / "backend", Path(sys.executable), torch_backend="cpu", wheels=wheels), Report())
+    assert {(stage, total) for stage, _, total in seen} == {("Installing packages", 1400)}
+    sizes = [done for _, done, _ in seen]
+    assert 20 <= max(sizes) < 1400
+
+
 def test_missing_wheel_is_named_and_the_second_try_works(wheels: Path, tmp_path: Path) -> None:
     [missing] = wheels.glob("trimesh-*")
     missing.rename(tmp_path / missing.name)

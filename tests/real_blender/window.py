@@ -75,6 +75,7 @@ def checks() -> Steps:
     yield from failing()
     yield from killed()
     yield from running_beside_the_artist()
+    yield from queued()
     yield from asked()
     yield from arriving_in_edit_mode()
     yield from undone_and_redone()
@@ -168,6 +169,39 @@ def running_beside_the_artist() -> Steps:
     yield from picture("cancelled")
 
 
+def queued() -> Steps:
+    """A second and a third solve wait, one is cancelled, the other comes in; then the backend rests and is ended."""
+    start("hold", "keep")
+    start("solve", "keep")
+    start("solve", "keep")
+    yield from until(lambda: session().task.total > 0)
+    yield from picture("queued")
+    check("the others wait", [task.begun for task in session().tasks] == [True, False, False], session().tasks)
+    click(bpy.ops.vggt.cancel, job=session().tasks[2].job.id)
+    click(bpy.ops.vggt.cancel, job=session().tasks[0].job.id)
+    yield from until(lambda: session().task is None)
+    check("what waited comes in, what was cancelled does not", len(settings().results) == 1, session().notices)
+    pid = session().client.pid
+    preferences().idle_minutes = 1
+    check("the timer waits for the end of the idle time", bpy.app.timers.is_registered(part("operators.pump")._tick))
+    click(bpy.ops.vggt.free_memory)
+    yield from until(lambda: not runs(pid), 5.0)
+    check("Free Memory ends the idle backend", not runs(pid) and session().client is None)
+    session().notices.clear()
+    click(bpy.ops.vggt.remove_result)
+    yield from undo()
+    check("an entry that was removed comes back with undo", len(settings().results) == 1)
+    click(bpy.ops.vggt.delete_result)
+    yield from picture("deleting")
+    folder = Path(bpy.path.abspath(settings().results[0].folder))
+    check("nothing is deleted before the answer", folder.is_dir())
+    press("Return")
+    yield 0.5
+    check("then the files are gone", not folder.exists() and len(settings().results) == 0, folder)
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    yield from show_tab()
+
+
 def asked() -> Steps:
     """A scene in use: the button asks before it starts, and Enter and Escape answer."""
     with bpy.context.temp_override(**place(region="WINDOW")):
@@ -243,6 +277,9 @@ def checked_in_preferences() -> Steps:
     yield from until(lambda: not checker.running)
     good = {finding.topic: finding.good for finding in checker.findings}
     check("the check finds the engine ready", good.get("COLMAP") is True, checker.findings)
+    models = {row["name"]: row["licence"] for row in checker.models()}
+    check("every model is listed with its licence", "VGGT-1B" in models and all(models.values()), models)
+    check("no download without permission", bpy.app.online_access or not bpy.ops.vggt.download_model.poll())
     yield from picture("preferences")  # its window stays open: closing it from a script upsets Blender
 
 

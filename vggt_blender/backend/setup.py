@@ -8,6 +8,7 @@ and only a folder that this program made is ever removed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -31,6 +32,7 @@ MADE = ("environment", "environment.partial", "cache", "uv")
 MARKER = "made-by-vggt-matchmove.txt"
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "pyproject.toml"
+LOOK_S = 2.0  # how often an installation's progress is looked at
 
 # Gigabytes on disk: the classical engine alone, with PyTorch for the CPU (both measured on Linux x86_64), and with
 # PyTorch for CUDA (estimated from the sizes of its packages, not tried).
@@ -89,7 +91,7 @@ def install(plan: Plan, report: messages.Reporter) -> Path:
     source = ["--offline"] if plan.wheels is not None else []
     _run(uv, folder, ["venv", *source, "--clear", "--python", str(plan.interpreter), "--relocatable", str(fresh)])
     report.status("Installing packages. The first time this takes minutes.")
-    _run(uv, folder, _package_arguments(plan, fresh))
+    _run(uv, folder, _package_arguments(plan, fresh), _Growth(folder / "cache", expected_gb(plan), report))
     environment = environment_in(folder)
     shutil.rmtree(environment, ignore_errors=True)
     fresh.replace(environment)
@@ -140,13 +142,53 @@ def _package_arguments(plan: Plan, environment: Path) -> list[str]:
     return ["pip", "install", "--python", python, "--only-binary", ":all:", *where, "-r", str(PROJECT), *extra]
 
 
-def _run(uv: Path, folder: Path, arguments: Sequence[str]) -> None:
+def expected_gb(plan: Plan) -> float:
+    """What `plan` will probably take on disk, in gigabytes."""
+    if not plan.with_vggt:
+        return SIZES_GB["colmap"]
+    cuda = plan.torch_backend.startswith("cu") or (plan.torch_backend == "auto" and shutil.which("nvidia-smi"))
+    return SIZES_GB["cuda" if cuda else "cpu"]
+
+
+class _Growth:
+    """Reports how far an installation is by the size of uv's cache, which uv itself does not tell a program."""
+
+    def __init__(self, cache: Path, expected_gb: float, report: messages.Reporter) -> None:
+        self._cache, self._expected, self._report = cache, round(expected_gb * 1000), report
+
+    def look(self) -> None:
+        size = 0
+        for folder, _, files in os.walk(self._cache):
+            for file in files:
+                with contextlib.suppress(OSError):  # moved meanwhile
+                    size += os.stat(os.path.join(folder, file)).st_size  # noqa: PTH116, PTH118 - thousands of files
+        self._report.progress("Installing packages", min(round(size / 1e6), self._expected - 1), self._expected)
+
+
+def _run(uv: Path, folder: Path, arguments: Sequence[str], growth: _Growth | None = None) -> None:
     """Run uv with its cache in `folder`, so that a removed backend leaves nothing behind."""
     variables = process_environment(ROOT) | {"UV_CACHE_DIR": str(folder / "cache"), "UV_NO_CONFIG": "1"}
     variables.pop("PYTHONPATH")
-    done = subprocess.run([str(uv), *arguments], env=variables, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise _failure(done.stderr, folder)
+    with subprocess.Popen(
+        [str(uv), *arguments], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            log = _follow(process, growth)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
+        raise _failure(log, folder)
+
+
+def _follow(process: subprocess.Popen[str], growth: _Growth | None) -> str:
+    """Wait for `process` and return what it said."""
+    while True:
+        try:
+            return process.communicate(timeout=LOOK_S)[1]
+        except subprocess.TimeoutExpired:
+            if growth is not None:
+                growth.look()
 
 
 def _failure(log: str, folder: Path) -> JobError:
