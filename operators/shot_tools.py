@@ -1,6 +1,7 @@
 """The operators that work on an imported shot, in the order of the work."""
 
 from .add_tracks import VGGT_OT_add_tracks
+from .export import VGGT_OT_export
 from .go_to_frame import VGGT_OT_go_to_frame, VGGT_OT_next_bad_frame
 from .make_clip import VGGT_OT_make_clip
 from .reset_filters import VGGT_OT_reset_filters
@@ -13,4 +14,5 @@ CLASSES = (
     VGGT_OT_make_clip,
     VGGT_OT_add_tracks,
     VGGT_OT_set_up_compositing,
+    VGGT_OT_export,
 )

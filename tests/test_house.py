@@ -22,7 +22,8 @@ ENGINE_ROOMS = {"exchange", "geometry", "model", "inference", "engines", "refine
 # room: (third-party modules, rooms of ours) that it may import, itself aside
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "root": (BLENDER, {"operators", "ui", "scene", "exchange", "geometry", "backend"}),
-    "operators": (BLENDER | NUMPY, {"ui", "scene", "exchange", "geometry", "backend"}),
+    # of delivery the formats that need no library of their own: each is imported when it is written
+    "operators": (BLENDER | NUMPY, {"ui", "scene", "exchange", "geometry", "backend", "delivery"}),
     "ui": (BLENDER, {"operators", "scene", "exchange", "geometry", "backend"}),
     "scene": (BLENDER | NUMPY, {"exchange", "geometry"}),
     "exchange": (NUMPY, {"geometry"}),

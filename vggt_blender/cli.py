@@ -140,7 +140,7 @@ def _add_export(verbs: Any) -> None:
     verb = _add(verbs, "export", _export, "write a reconstruction for other programs")
     verb.add_argument("folder", metavar="DIR", help="a reconstruction folder")
     verb.add_argument("--to", required=True, choices=sorted(FORMATS), metavar="FORMAT", help=", ".join(sorted(FORMATS)))
-    verb.add_argument("--output", required=True, metavar="PATH", help="a file; for colmap a folder")
+    verb.add_argument("--output", required=True, metavar="PATH", help="a file; a folder for colmap, stmap, undistorted")
     verb.add_argument("--overwrite", action="store_true", help="replace what PATH already holds")
 
 

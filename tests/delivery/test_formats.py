@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import struct
@@ -170,6 +171,9 @@ def test_chan_angles_do_not_jump(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_unasked_and_nothing_half_written(tmp_path: Path) -> None:
     result = make(tmp_path / "r")
+    cv2.imwrite(str(tmp_path / "p.png"), np.zeros((*SIZE[::-1], 3), np.uint8))
+    frames = tuple(dataclasses.replace(frame, path=str(tmp_path / "p.png")) for frame in result.frames)
+    result = dataclasses.replace(result, frames=frames)
     for to in FORMATS:
         output = tmp_path / "out" / to
         export(result, to, output)

@@ -13,8 +13,10 @@ from ..exchange.messages import JobError
 if TYPE_CHECKING:
     from ..exchange.reconstruction import Reconstruction
 
-FORMATS = ("chan", "colmap", "glb", "ply")
-"""Each is a module of this room with ``write(reconstruction, path)``; all but colmap write one file."""
+FORMATS = ("chan", "colmap", "glb", "ply", "stmap", "undistorted")
+"""Each is a module of this room with ``write(reconstruction, path)``."""
+FOLDERS = frozenset({"colmap", "stmap", "undistorted"})
+"""Those that write a folder; the others write one file."""
 
 
 def export(reconstruction: Reconstruction, to: str, output: Path, *, overwrite: bool = False) -> Path:
@@ -24,10 +26,10 @@ def export(reconstruction: Reconstruction, to: str, output: Path, *, overwrite: 
     reconstruction has nothing that the format can hold.
     """
     output = output.expanduser().absolute()
-    if output.is_dir() and any(output.iterdir()) if to == "colmap" else output.exists():
+    if output.is_dir() and any(output.iterdir()) if to in FOLDERS else output.exists():
         if not overwrite:
             raise JobError("exists", f"'{output}' is already there: choose another name or --overwrite.")
-        if to != "colmap" and output.is_dir():
+        if to not in FOLDERS and output.is_dir():
             raise JobError("output", f"'{output}' is a folder: name a file.")
     writer = importlib.import_module(f".{to}", __package__)
     try:

@@ -11,8 +11,8 @@ from mathutils import Matrix, Quaternion, Vector
 from numpy.typing import NDArray
 
 from ..exchange.reconstruction import Reconstruction
-from ..geometry.alignment import align_cameras
-from ..geometry.blender_axes import leveling_matrix, opencv_pose
+from ..geometry.alignment import Similarity, align_cameras
+from ..geometry.blender_axes import BLENDER_FROM_OPENCV, leveling_matrix, opencv_pose
 from ..geometry.up import estimate_up
 from .cameras import SHOT_CAMERA, registered
 from .collection import Holder
@@ -78,6 +78,19 @@ def over_old_solve(reconstruction: Reconstruction, old: dict[int, Array]) -> Rec
     if not pairs:
         return reconstruction
     place = align_cameras(np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs]))
+    return _moved(reconstruction, place)
+
+
+def in_the_scene(reconstruction: Reconstruction, root: bpy.types.Object) -> Reconstruction:
+    """The reconstruction where the artist's alignment puts it: OpenCV's axes, the scene's origin, floor and scale."""
+    matrix = np.array(root.matrix_world)
+    scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
+    axes = BLENDER_FROM_OPENCV
+    turn = axes.T @ (matrix[:3, :3] / scale) @ axes
+    return _moved(reconstruction, Similarity(scale, turn, axes.T @ matrix[:3, 3]))
+
+
+def _moved(reconstruction: Reconstruction, place: Similarity) -> Reconstruction:
     moved = [
         frame
         if frame.pose is None
@@ -100,6 +113,10 @@ class _ScaledDepth:
 
     def __init__(self, depth: NDArray[np.float32], factor: float) -> None:
         self._depth, self._factor = depth, np.float32(factor)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._depth.shape
 
     def __getitem__(self, key: Any) -> NDArray[np.float32]:
         return np.asarray(self._depth[key]) * self._factor

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..exchange.messages import JobError
 from ..exchange.reconstruction import Reconstruction
+from ..exchange.undistorted import with_straight_plates
 from ..geometry.blender_axes import points_from_blender
 from ..geometry.cameras import camera_center
 from .alignment import build_root, level, over_old_solve, solved_cameras
@@ -87,9 +88,10 @@ def build_scene(
     if new:
         level(root, reconstruction, structure)
     build_filters(root, timeline)
-    cameras = _build_cameras(holder, root, reconstruction, timeline, size)
+    plates = with_straight_plates(reconstruction)  # depth and points belong to the plate as shot
+    cameras = _build_cameras(holder, root, plates, timeline, size)
     if options.setup_scene != "keep":
-        _follow_plate(scene, reconstruction, timeline, cameras)
+        _follow_plate(scene, plates, timeline, cameras)
     for camera in cameras.values():
         fit_plate(camera.data, (camera[WIDTH], camera[HEIGHT]), scene.render)
     cloud = sparse = None
@@ -108,7 +110,7 @@ def build_scene(
         point_cloud=cloud,
         sparse_cloud=sparse,
         planes=planes,
-        warnings=_warnings(reconstruction, options, scene),
+        warnings=_warnings(plates, options, scene),
     )
 
 

@@ -1,0 +1,38 @@
+"""The shot for other programs."""
+
+import bpy
+
+from ..operators.aligning import current_shot
+from ..operators.export import FORMATS
+from ..vggt_blender.scene.export import SUFFIXES, missing_exporter
+from .text import draw_wrapped
+
+ICONS = {"CHAN": "CAMERA_DATA", "USD": "FILE_3D", "ALEMBIC": "FILE_3D", "PLY": "OUTLINER_OB_POINTCLOUD",
+         "STMAP": "MOD_LATTICE"}  # fmt: skip
+
+
+class VGGT_PT_delivery(bpy.types.Panel):
+    """Exports that need no backend; the command line has more."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "VGGT"
+    bl_label = "Delivery"
+    bl_parent_id = "VGGT_PT_shot"
+    bl_order = 6
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return current_shot(context) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        for name, label, _ in FORMATS:
+            row = column.row(align=True)
+            row.enabled = name not in SUFFIXES or not missing_exporter(name)
+            row.operator("vggt.export", text=label, icon=ICONS[name]).format = name
+        reasons = {missing_exporter(name) for name in SUFFIXES} - {""}
+        if reasons:
+            draw_wrapped(self.layout, "This Blender was built without what is grey.", context.region.width, icon="INFO")
+        draw_wrapped(self.layout, "COLMAP, GLB and straightened plates: command line, 'export'.", context.region.width)
