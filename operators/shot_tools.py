@@ -1,6 +1,7 @@
-"""The operators that work on an imported shot, in the order of the work."""
+"""The operators that work on an imported shot, in the order of the work, and what may be dropped into the view."""
 
 from .add_tracks import VGGT_OT_add_tracks
+from .drop import VGGT_FH_reconstruction, VGGT_FH_source, VGGT_OT_drop_source
 from .export import VGGT_OT_export
 from .go_to_frame import VGGT_OT_go_to_frame, VGGT_OT_next_bad_frame
 from .make_clip import VGGT_OT_make_clip
@@ -15,4 +16,7 @@ CLASSES = (
     VGGT_OT_add_tracks,
     VGGT_OT_set_up_compositing,
     VGGT_OT_export,
+    VGGT_OT_drop_source,
+    VGGT_FH_source,
+    VGGT_FH_reconstruction,
 )
