@@ -185,7 +185,7 @@ def test_another_file_in_the_middle(bpy: ModuleType, desk: SimpleNamespace) -> N
 
 
 BLENDER = """
-import sys, importlib.util, os, signal
+import sys, atexit, importlib.util, os, signal
 root, plates, results, end = sys.argv[1:]
 import bpy
 path = root + "/__init__.py"
@@ -195,6 +195,8 @@ sys.modules["vggt_matchmove"] = module
 spec.loader.exec_module(module)
 bpy.context.preferences.addons.new().module = "vggt_matchmove"
 module.register()
+if bpy.app.version < (5, 0):  # there a class that stays registered keeps Python from ending
+    atexit.register(module.unregister)
 preferences = bpy.context.preferences.addons["vggt_matchmove"].preferences
 preferences.results_folder, preferences.interpreter = results, sys.executable
 settings = bpy.context.scene.vggt

@@ -131,6 +131,7 @@ class BackendProcess:
 
     def kill(self) -> None:
         """End it and its children by force, without waiting."""
+        self.end_input()  # the thread that writes it ends too
         if sys.platform == "win32":
             if self._process.poll() is None:
                 subprocess.run(
