@@ -1,6 +1,7 @@
 """The tab in the sidebar of the 3D View, in the order of the work."""
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators.backend_setup import setup
 from ..operators.locations import PACKAGE, interpreter
@@ -92,9 +93,10 @@ class VGGT_PT_results(_Tab, bpy.types.Panel):
         if result is None:
             return
         column = layout.column(align=True)
-        column.label(text=f"{result.registered} of {result.total} frames placed", translate=False)
+        placed = iface_("{} of {} frames placed").format(result.registered, result.total)
+        column.label(text=placed, translate=False)
         if result.residual >= 0:
-            column.label(text=f"Residual {result.residual:.2f} px", translate=False)
+            column.label(text=iface_("Error {:.2f} px").format(result.residual), translate=False)
         column.label(text=f"{result.engine.upper()}, {result.date}", translate=False)
         row = layout.row(align=True)
         for text, icon, existing, placement in IMPORTS:

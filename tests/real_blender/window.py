@@ -362,9 +362,14 @@ def disabled_while_running() -> Steps:
     start("hold", "keep")
     yield from until(lambda: session().task.total > 0)
     pid = session().client.pid
+    tick = part("operators.pump")._tick
     started = time.perf_counter()
     bpy.ops.preferences.addon_disable(module=EXTENSION)
     check("disabling ends the backend", not runs(pid) and time.perf_counter() - started < 3.0)
+    check("no timer stays", not bpy.app.timers.is_registered(tick))
+    lists = [getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers)]
+    ours = [one for found in lists if isinstance(found, list) for one in found if EXTENSION in one.__module__]
+    check("no handler stays", not ours, ours)
     yield from picture("disabled")
     check("no class stays", not [name for name in dir(bpy.types) if name.startswith("VGGT_")])
     bpy.ops.preferences.addon_enable(module=EXTENSION)
