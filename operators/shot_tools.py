@@ -1,5 +1,6 @@
 """The operators that work on an imported shot, in the order of the work, and what may be dropped into the view."""
 
+from .add_moving_plane import VGGT_OT_add_moving_plane
 from .add_tracks import VGGT_OT_add_tracks
 from .drop import VGGT_FH_reconstruction, VGGT_FH_source, VGGT_OT_drop_source
 from .export import VGGT_OT_export
@@ -14,6 +15,7 @@ CLASSES = (
     VGGT_OT_reset_filters,
     VGGT_OT_make_clip,
     VGGT_OT_add_tracks,
+    VGGT_OT_add_moving_plane,
     VGGT_OT_set_up_compositing,
     VGGT_OT_export,
     VGGT_OT_drop_source,

@@ -25,6 +25,7 @@ class VGGT_PT_tracking(bpy.types.Panel):
         column = layout.column(align=True)
         column.operator("vggt.make_clip", icon="TRACKER")
         column.operator("vggt.set_up_compositing", icon="NODE_COMPOSITING")
+        column.operator("vggt.add_moving_plane", icon="MESH_GRID")
         layout.label(text="Tracks as")
         column = layout.column(align=True)
         for kind, text, icon in (

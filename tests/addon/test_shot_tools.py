@@ -31,7 +31,7 @@ def role(bpy: ModuleType, name: str) -> object:
 
 
 def test_without_a_shot_every_tool_says_so(bpy: ModuleType, addon: ModuleType) -> None:
-    for name in ("make_clip", "add_tracks", "set_up_compositing", "reset_filters", "next_bad_frame", "go_to_frame"):
+    for name in ("make_clip", "add_tracks", "add_moving_plane", "export", "reset_filters", "next_bad_frame"):
         assert not getattr(bpy.ops.vggt, name).poll(), name
 
 
@@ -100,7 +100,7 @@ def test_filters_are_reset_and_undone(bpy: ModuleType, addon: ModuleType, folder
     assert bpy.data.objects[name]["Confidence"] == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize("call", ["make_clip", "add_tracks", "set_up_compositing"])
+@pytest.mark.parametrize("call", ["make_clip", "add_tracks", "set_up_compositing", "add_moving_plane"])
 def test_every_tool_is_undone(bpy: ModuleType, addon: ModuleType, folder: Path, call: str) -> None:
     bpy.ops.vggt.import_reconstruction(filepath=str(folder))
     bpy.ops.ed.undo_push(message="before")

@@ -30,6 +30,11 @@ def plain_material(name: str, color: tuple[float, float, float]) -> bpy.types.Ma
     return material
 
 
+def picture_node(material: bpy.types.Material) -> Any:
+    """The texture node of a `picture_material`."""
+    return next(node for node in material.node_tree.nodes if node.type == "TEX_IMAGE")
+
+
 def picture_material(name: str, image: bpy.types.Image, movie_frame: int | None = None) -> bpy.types.Material:
     """Emission of `image` by the mesh's texture coordinates; of a movie always its frame `movie_frame`, from 1."""
     material, emission = _emissive(name)

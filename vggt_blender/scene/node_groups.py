@@ -8,7 +8,7 @@ frames see the same depth there).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bpy
@@ -21,6 +21,7 @@ MATERIAL = "Material"
 DISPLACEMENT = "Displacement"
 FLAT_DEPTH = "Flat Depth"
 ALL_FRAMES = "All Frames"
+DEPTH = "Depth"
 
 _TESTS = (
     (CONFIDENCE, "confidence_rank", "GREATER_THAN"),
@@ -79,27 +80,30 @@ class _Graph:
     def both(self, left: Any, right: Any) -> Any:
         return self.value("FunctionNodeBooleanMath", left, right, operation="AND")
 
-    def depth(self) -> Any:
-        """Depth in the world's unit: the parent's scale is the artist's, and so are the numbers that depth is
-        compared with."""
+    def in_world_units(self, length: Any) -> Any:
+        """A length of the solve in the world's unit: the parent's scale is the artist's, and so are the numbers that
+        it is compared with."""
         own = self.node("GeometryNodeObjectInfo", self.value("GeometryNodeSelfObject"))
         size = self.value("ShaderNodeVectorMath", own.outputs["Scale"], operation="LENGTH")
         return self.value(
             "ShaderNodeMath",
-            self.value("ShaderNodeMath", self.attribute("depth"), size, operation="MULTIPLY"),
+            self.value("ShaderNodeMath", length, size, operation="MULTIPLY"),
             3**-0.5,
             operation="MULTIPLY",
         )
 
-    def kept(self, filters: Sequence[Filter]) -> Any:
-        """What passes all of `filters`, each an input of the group."""
+    def kept(self, filters: Sequence[Filter], values: Mapping[str, Any] | None = None) -> Any:
+        """What passes all of `filters`, each an input of the group. `values` are sockets to test instead of the
+        attributes of their name."""
         for entry in filters:
             self.parameter(entry.name, entry.kind, entry.description, **entry.limits)
         given, names = self.inputs.outputs, {entry.name for entry in filters}
         tests = []
         for name, attribute, operation in _TESTS:
             if name in names:
-                value = self.depth() if attribute == "depth" else self.attribute(attribute)
+                value = (values or {}).get(attribute) or self.attribute(attribute)
+                if attribute == "depth":
+                    value = self.in_world_units(value)
                 tests.append(self.compare(value, given[name], operation))
         kept = tests[0]
         for test in tests[1:]:
@@ -171,3 +175,53 @@ def track_group(name: str, radius: float) -> bpy.types.NodeTree:
     shown = graph.value("FunctionNodeBooleanMath", during, given[ALL_FRAMES], operation="OR")
     points = graph.value("GeometryNodeMeshToPoints", given["Geometry"], shown, None, given[RADIUS])
     return graph.finish(graph.value("GeometryNodeSetMaterial", points, True, given[MATERIAL]))
+
+
+def moving_plane_group(name: str, filters: Sequence[Filter], first: int, step: int) -> bpy.types.NodeTree:
+    """A grid at unit depth, moved along its rays to the depth that an image sequence has for the current frame.
+
+    Red is the depth (0: unknown), green the confidence rank, blue the agreement, at attributes ``map_u``, ``map_v``.
+    The sequence has a file for every `step`-th frame from `first` on.
+    """
+    graph = _Graph(name)
+    graph.parameter(DEPTH, "Image", "The depth of each frame, as an image sequence")
+    for entry in filters:
+        if entry.name == EDGE:
+            graph.parameter(entry.name, entry.kind, entry.description, **entry.limits)
+    given = graph.inputs.outputs
+    since = graph.value(
+        "ShaderNodeMath", graph.node("GeometryNodeInputSceneTime").outputs["Frame"], first, operation="SUBTRACT"
+    )
+    stored = graph.value("ShaderNodeMath", since, step, operation="SNAP")
+    number = graph.value("ShaderNodeMath", stored, first, operation="ADD")
+    place = graph.value("ShaderNodeCombineXYZ", graph.attribute("map_u"), graph.attribute("map_v"), 0.0)
+    pixel = graph.node("GeometryNodeImageTexture", given[DEPTH], place, number, interpolation="Closest")
+    seen = graph.value(
+        "GeometryNodeStoreNamedAttribute", given["Geometry"], None, "seen", pixel.outputs["Color"],
+        data_type="FLOAT_COLOR", domain="POINT",
+    )  # fmt: skip
+    channels = graph.node(
+        "FunctionNodeSeparateColor", graph.value("GeometryNodeInputNamedAttribute", "seen", data_type="FLOAT_COLOR")
+    ).outputs
+    depth = channels[0]
+    values = {"depth": depth, "confidence_rank": channels[1], "agreement": channels[2]}
+    kept = graph.kept([entry for entry in filters if entry.name != EDGE], values)
+    known = graph.both(kept, graph.compare(depth, 0.0, "GREATER_THAN"))
+    hidden = graph.value("FunctionNodeBooleanMath", known, operation="NOT")
+    grid = graph.value("GeometryNodeDeleteGeometry", seen, hidden, domain="POINT", mode="ALL")
+    ray = graph.value("ShaderNodeVectorMath", graph.value("GeometryNodeInputPosition"), operation="SCALE")
+    graph.tree.links.new(depth, ray.node.inputs["Scale"])
+    shape = graph.value("GeometryNodeSetPosition", grid, None, ray)
+    ends = graph.node("GeometryNodeInputMeshEdgeVertices").outputs
+    near, far = (
+        graph.value(
+            "ShaderNodeMath", graph.node("ShaderNodeSeparateXYZ", ends[name]).outputs["Z"], operation="ABSOLUTE"
+        )
+        for name in ("Position 1", "Position 2")
+    )
+    gap = graph.value(
+        "ShaderNodeMath", graph.value("ShaderNodeMath", near, far, operation="SUBTRACT"), operation="ABSOLUTE"
+    )
+    nearer = graph.value("ShaderNodeMath", near, far, operation="MINIMUM")
+    torn = graph.compare(graph.value("ShaderNodeMath", gap, nearer, operation="DIVIDE"), given[EDGE], "GREATER_THAN")
+    return graph.finish(graph.value("GeometryNodeDeleteGeometry", shape, torn, domain="EDGE", mode="EDGE_FACE"))

@@ -62,7 +62,7 @@ def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, positio
     if kind == "FILE":
         _turn_upright(background, orientation_of(path))
     else:
-        _follow_timeline(background, timeline)
+        follow_timeline(background, timeline)
     return True
 
 
@@ -73,8 +73,11 @@ def _new_background(camera: bpy.types.Camera) -> Any:
     return background
 
 
-def _follow_timeline(background: Any, timeline: Timeline) -> None:
-    """Show file (or movie frame) n at scene frame n - shift. Movies count from 1, as the numbers of a video do."""
+def follow_timeline(background: Any, timeline: Timeline) -> None:
+    """Have a camera's background, or a texture node, show file (or movie frame) n at scene frame n - shift.
+
+    Movies count from 1, as the numbers of a video do.
+    """
     user = background.image_user
     movie = background.image.source == "MOVIE"
     first = 1 if movie else timeline.first + timeline.shift
