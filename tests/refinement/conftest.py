@@ -179,3 +179,8 @@ def painted() -> SimpleNamespace:
         depth_scale=DEPTH_SCALE,
         open=lambda shot: open_source([str(shot)], kind="sequence"),
     )
+
+
+@pytest.fixture(scope="session")
+def recorder_class() -> type[Recorder]:
+    return Recorder

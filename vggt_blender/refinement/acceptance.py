@@ -73,3 +73,8 @@ def is_better(after: Agreement, before: Agreement) -> bool:
     with np.errstate(invalid="ignore"):
         pays = (after.frames > WORSE_FRAME * before.frames) & (after.frames > before.frames + LEAST_GAIN)
     return bool(gain > MARGIN * before.score and gain > LEAST_GAIN and after.median < before.median and not pays.any())
+
+
+def is_no_worse(after: Agreement, before: Agreement) -> bool:
+    """Whether nothing clearly speaks for the cameras before: enough where the artist asked for those after."""
+    return bool(after.score <= (1 + MARGIN) * before.score or after.score <= before.score + LEAST_GAIN)

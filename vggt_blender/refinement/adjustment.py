@@ -23,6 +23,10 @@ LEAST_OBSERVATIONS = 12
 """A frame with fewer good observations is not adjusted."""
 
 
+RAYLEIGH_MEDIAN = 1.1774
+"""The median length of an error of unit deviation in x and in y."""
+
+
 class Freedom(Flag):
     """What of the lens may move beside the poses."""
 
@@ -83,6 +87,21 @@ def _bundle(
 ) -> tuple[Views, Array]:
     """One adjustment. Returns the views and the points (T, 4)."""
     scene = _scene(used, structure, views, held, freedom)
+    _adjuster(scene, held, freedom, loss).solve()
+    poses, lenses = views.poses.copy(), list(views.lenses)
+    for k in np.flatnonzero(held):
+        poses[k] = scene.images[int(k) + 1].cam_from_world().matrix()
+    for k in range(len(views)):
+        if views.groups[k] in views.groups[held]:
+            lenses[k] = _lens(scene.cameras[int(views.groups[k]) + 1], lenses[k])
+    xyz = np.array([scene.points3D[track + 1].xyz for track in range(used.tracks)]).reshape(-1, 3)
+    points = np.column_stack([xyz, np.ones(len(xyz))])
+    return replace(views, poses=poses, lenses=tuple(lenses)), points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def _adjuster(
+    scene: pycolmap.Reconstruction, held: NDArray[np.bool_], freedom: Freedom, loss: float
+) -> pycolmap.CeresBundleAdjuster:
     options = pycolmap.BundleAdjustmentOptions(
         refine_focal_length=Freedom.FOCAL in freedom,
         refine_extra_params=Freedom.DISTORTION in freedom,
@@ -97,16 +116,29 @@ def _bundle(
     for k in np.flatnonzero(held):
         config.add_image(int(k) + 1)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    pycolmap.create_default_bundle_adjuster(options, config, scene).solve()
-    poses, lenses = views.poses.copy(), list(views.lenses)
-    for k in np.flatnonzero(held):
-        poses[k] = scene.images[int(k) + 1].cam_from_world().matrix()
-    for k in range(len(views)):
-        if views.groups[k] in views.groups[held]:
-            lenses[k] = _lens(scene.cameras[int(views.groups[k]) + 1], lenses[k])
-    xyz = np.array([scene.points3D[track + 1].xyz for track in range(used.tracks)]).reshape(-1, 3)
-    points = np.column_stack([xyz, np.ones(len(xyz))])
-    return replace(views, poses=poses, lenses=tuple(lenses)), points / np.linalg.norm(points, axis=1, keepdims=True)
+    return pycolmap.create_default_ceres_bundle_adjuster(options, config, scene)
+
+
+def focal_deviation(adjusted: Adjusted, freedom: Freedom) -> float | None:
+    """The relative standard deviation of the focal length (the worst lens's), from the curvature of the adjustment and
+    the usual error of its observations; None where it is held, 1 where nothing holds it."""
+    if Freedom.FOCAL not in freedom:
+        return None
+    views, used, structure, held = adjusted.views, adjusted.used, adjusted.structure, adjusted.held
+    scene = _scene(used, structure, views, held, freedom)
+    adjuster = _adjuster(scene, held, freedom, _loss_scale(structure))
+    adjuster.solve()
+    options = pycolmap.BACovarianceOptions(params=pycolmap.BACovarianceOptionsParams.ALL)
+    covariance = pycolmap.estimate_ba_covariance(options, scene, adjuster)
+    if covariance is None:
+        return 1.0
+    sigma = float(np.median(structure.error)) / RAYLEIGH_MEDIAN
+    worst = 0.0
+    for camera in scene.cameras.values():
+        spread = covariance.get_other_params_cov(camera.params)
+        if spread is not None:
+            worst = max(worst, sigma * float(np.sqrt(spread[0, 0])) / camera.mean_focal_length())
+    return min(worst, 1.0)
 
 
 def _scene(

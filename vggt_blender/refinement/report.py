@@ -20,8 +20,9 @@ class RefinementReport:
 
     ``reason`` says in one sentence what happened. ``tracks`` were used. ``model`` is ``bundle``, or ``rotation`` for a
     camera that only turns; ``lens`` what of the lens moved: ``fixed``, ``focal`` or ``distortion``; ``focal_change``
-    relative (the median over the frames). ``carried`` frames had too few tracks and were moved along with their
-    neighbours, ``registered`` ones had no pose before. Jitter is None for stills.
+    relative (the median over the frames), ``focal_deviation`` the relative standard deviation that the observations
+    leave it (None where it was held). ``carried`` frames had too few tracks and were moved along with their neighbours,
+    ``registered`` ones had no pose before. Jitter is None for stills.
     """
 
     accepted: bool
@@ -34,6 +35,7 @@ class RefinementReport:
     model: str | None = None
     lens: str | None = None
     focal_change: float | None = None
+    focal_deviation: float | None = None
     carried: tuple[str, ...] = ()
     registered: tuple[str, ...] = ()
     jitter_before: Jitter | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ..exchange.writer import ReconstructionWriter
 from ..geometry.alignment import Similarity, align_cameras
 from ..geometry.cameras import camera_center, homogeneous, invert_pose
 from ..inference.frames import FrameSource
-from .acceptance import is_better
+from .acceptance import is_better, is_no_worse
 from .adjustment import Adjusted, Freedom
 from .correspondences import find_correspondences
 from .depth_scale import depth_factors
@@ -33,6 +34,11 @@ FAR_OFF = 4.0
 """Frames whose cameras moved by more than this many times the usual do not say where the world lies."""
 
 TRIALS = 100
+
+WEAK_LENS = 0.002
+"""A focal length that the observations leave open by this part (a standard deviation) is called weakly determined."""
+
+NO_DISTORTION = (0.0,) * 5
 
 LENS_NAMES = {
     Freedom.POSES: "fixed",
@@ -69,7 +75,7 @@ def refine(
         outcome = RefinementReport(False, str(refusal), time.monotonic() - began)
         report.warning(outcome.sentence())
         return outcome
-    outcome = _outcome(reconstruction, refined)
+    outcome = _outcome(reconstruction, refined, known or Known())
     if outcome.accepted:
         result = _result(reconstruction, refined, source)
         outcome = replace(outcome, seconds=time.monotonic() - began)
@@ -77,6 +83,11 @@ def refine(
         _write(Path(folder), result, outcome)
     outcome = replace(outcome, seconds=time.monotonic() - began)
     report.status(outcome.sentence())
+    deviation = outcome.focal_deviation
+    if deviation is not None and deviation > WEAK_LENS:
+        report.warning(
+            f"The pictures hardly tell the focal length (to {100 * deviation:.1f} % at best): give it if you know it."
+        )
     if outcome.accepted and outcome.registered:
         report.status(f"Placed anew: {', '.join(outcome.registered)}.")
     if outcome.accepted and outcome.carried:
@@ -95,9 +106,9 @@ def _refined(reconstruction: Reconstruction, source: FrameSource, report: Report
         )
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
-    views = views_of(reconstruction.frames, known)
+    given, views = (views_of(reconstruction.frames, certain) for certain in (Known(), known))
     found = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
-    refined = refine_views(found, views, report, known)
+    refined = refine_views(found, given, views, report, known)
     return _in_world(refined, views)
 
 
@@ -143,9 +154,11 @@ def _align(source: Array, target: Array) -> Similarity:
     return align_cameras(source[close], target[close])
 
 
-def _outcome(reconstruction: Reconstruction, refined: Refined) -> RefinementReport:
+def _outcome(reconstruction: Reconstruction, refined: Refined, known: Known) -> RefinementReport:
     frames = reconstruction.frames
     accepted = is_better(refined.after, refined.before)
+    if not accepted and _contradicts(frames, known):
+        accepted = is_no_worse(refined.after, refined.before)
     before = views_of(frames, Known())
     views, placed = refined.views, before.placed
     carried = tuple(frame.name for k, frame in enumerate(frames) if placed[k] and not refined.held[k])
@@ -162,10 +175,21 @@ def _outcome(reconstruction: Reconstruction, refined: Refined) -> RefinementRepo
         model="rotation" if refined.adjusted is None else "bundle",
         lens=LENS_NAMES[refined.freedom],
         focal_change=float(np.median(views.focal[placed] / before.focal[placed]) - 1),
+        focal_deviation=refined.focal_deviation,
         carried=carried,
         registered=tuple(frame.name for k, frame in enumerate(frames) if refined.held[k] and not placed[k]),
         jitter_before=jitter(before.poses[placed]) if ordered else None,
         jitter_after=jitter(views.poses[placed]) if ordered else None,
+    )
+
+
+def _contradicts(frames: Sequence[Frame], known: Known) -> bool:
+    """Whether the frames have another lens than the one that is known."""
+    pairs = zip(views_of(frames, Known()).lenses, views_of(frames, known).lenses, strict=True)
+    return any(
+        not np.allclose([given.fx, given.fy], [certain.fx, certain.fy], rtol=1e-6)
+        or (given.distortion or NO_DISTORTION) != (certain.distortion or NO_DISTORTION)
+        for given, certain in pairs
     )
 
 

@@ -12,7 +12,7 @@ from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..geometry.cameras import camera_center
 from .acceptance import Agreement, agreement, is_surely_better
-from .adjustment import Adjusted, Freedom, adjust
+from .adjustment import Adjusted, Freedom, adjust, focal_deviation
 from .correspondences import Correspondences
 from .registration import place_others
 from .report import Refusal
@@ -46,7 +46,8 @@ FLAT = 1.5
 class Refined:
     """The best cameras found, and how well held-out tracks agree ``before`` and ``after``.
 
-    ``adjusted`` is None where the camera only turns. ``held`` (N,) says which frames took part.
+    ``adjusted`` is None where the camera only turns. ``held`` (N,) says which frames took part. ``focal_deviation``:
+    the relative standard deviation of the focal length; None where it was not solved for.
     """
 
     views: Views
@@ -57,14 +58,17 @@ class Refined:
     freedom: Freedom
     tracks: int
     held_out: int
+    focal_deviation: float | None = None
 
 
-def refine_views(found: Correspondences, views: Views, report: Reporter, known: Known) -> Refined:
-    """The refined cameras, not yet judged. Raises `Refusal` where the pictures do not allow any."""
+def refine_views(found: Correspondences, given: Views, views: Views, report: Reporter, known: Known) -> Refined:
+    """The refined cameras, not yet judged; `views` are the `given` ones with what is `known` of the lens.
+
+    Raises `Refusal` where the pictures do not allow any."""
     train, held_out = hold_out(found.tracks)
     held_out = held_out.keep(views.placed[held_out.frame], least=3)
     _check_enough(train, held_out, views)
-    before = agreement(held_out, views)
+    before = agreement(held_out, given)
     few = longest(train, COARSE_TRACKS, len(views))
     pan = _pan(few, held_out, views, before, known)
     if known.locked_off:
@@ -83,7 +87,7 @@ def refine_views(found: Correspondences, views: Views, report: Reporter, known: 
         raise Refusal("the camera hardly moves, so nothing shows parallax, and a turn alone does not explain it.")
     if is_plane(bundle.adjusted):
         raise Refusal("all that could be tracked lies on one plane, which leaves the cameras open.")
-    return bundle
+    return replace(bundle, focal_deviation=focal_deviation(bundle.adjusted, bundle.freedom))
 
 
 def _freedoms(known: Known) -> list[Freedom]:
