@@ -139,3 +139,12 @@ def test_sparse_points_are_a_cloud_of_their_own(stage, photograph, house, empty_
     best = values(mesh, "position", "vector", 3)[errors < np.quantile(errors, 0.45)]
     assert {tuple(row) for row in best.round(3)} <= kept
     assert len(visible) / len(errors) == pytest.approx(0.5, abs=0.05)
+
+
+def test_solid_shading_is_told_the_colors(stage, photograph, house, empty_scene):
+    """Points have one color there, the mean of theirs; planes show the attribute where the viewport asks for it."""
+    result = house("scene").build_scene(photograph(stage.Shot([stage.look((0, 0, 0))])))
+    material = house("scene.versions").get_modifier_input(result.point_cloud.modifiers[0], "Material")
+    rgb = values(result.point_cloud.data, "Col", "color_srgb", 4)[:, :3]
+    np.testing.assert_allclose(np.array(material.diffuse_color)[:3], rgb.mean(axis=0) ** 2.2, atol=0.02)
+    assert result.planes[0].data.color_attributes.active_color.name == "Col"

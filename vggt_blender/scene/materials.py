@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 from .versions import node_material
 
@@ -12,14 +14,25 @@ COLOR = "Col"
 """The color attribute of points and planes. Cycles renders one that is called "color" black (4.5 and 5.0)."""
 
 
-def attribute_material(name: str, attribute: str = COLOR) -> bpy.types.Material:
-    """Emission of a color attribute."""
+def attribute_material(
+    name: str, solid: tuple[float, float, float] = (0.8, 0.8, 0.8), attribute: str = COLOR
+) -> bpy.types.Material:
+    """Emission of a color attribute. Solid shading knows one color for points: `solid`, linear."""
     material, emission = _emissive(name)
+    material.diffuse_color = (*solid, 1.0)
     source = material.node_tree.nodes.new("ShaderNodeAttribute")
     source.attribute_name = attribute
     source.location = (-300, 0)
     material.node_tree.links.new(source.outputs["Color"], emission.inputs["Color"])
     return material
+
+
+def mean_color(rgb: NDArray[np.uint8]) -> tuple[float, float, float]:
+    """The mean of sRGB bytes (P, 3), linear."""
+    if not len(rgb):
+        return (0.8, 0.8, 0.8)
+    red, green, blue = (rgb[:: max(1, len(rgb) // 10_000)].mean(axis=0) / 255.0) ** 2.2
+    return float(red), float(green), float(blue)
 
 
 def plain_material(name: str, color: tuple[float, float, float]) -> bpy.types.Material:

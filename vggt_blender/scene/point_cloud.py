@@ -13,7 +13,7 @@ from ..exchange.reconstruction import Points
 from ..geometry.blender_axes import points_to_blender
 from .collection import Holder
 from .filters import FILTERS, SPARSE_FILTERS, Filter, drive_filters
-from .materials import COLOR, attribute_material
+from .materials import COLOR, attribute_material, mean_color
 from .node_groups import MATERIAL, point_group
 from .samples import Samples, ranks
 from .timeline import Timeline
@@ -75,7 +75,7 @@ def _cloud(
         cloud.parent = root
         modifier = cloud.modifiers.new(MODIFIER, "NODES")
         modifier.node_group = point_group(name, radius, filters)
-        set_modifier_input(modifier, MATERIAL, attribute_material(name))
+        set_modifier_input(modifier, MATERIAL, attribute_material(name, mean_color(attributes[COLOR])))
         drive_filters(modifier, root, filters)
     return cloud
 
@@ -95,6 +95,7 @@ def write_attribute(mesh: bpy.types.Mesh, name: str, values: NDArray[Any], domai
         rgba[:, 3] = 1.0
         np.multiply(values, np.float32(1 / 255), out=rgba[:, :3])
         attribute.data.foreach_set("color_srgb", rgba.ravel())
+        mesh.color_attributes.active_color = attribute  # what Solid shading by Attribute shows
     elif values.dtype.kind == "f":
         mesh.attributes.new(name, "FLOAT", domain).data.foreach_set("value", np.ascontiguousarray(values, np.float32))
     else:
