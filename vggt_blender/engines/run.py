@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..exchange.job import Job
+from ..exchange.known import Distance
 from ..exchange.messages import Cancelled, JobError, Reporter
 from ..exchange.writer import DISK_FULL, ReconstructionWriter
 from ..inference.frames import FrameSource, open_source
@@ -41,6 +42,8 @@ def run_job(job: Job, report: Reporter) -> Path:
             folder: Path = engine.reconstruct(source, writer, job, report)
         if job.refine:
             _refine(folder, source, job, report)
+        if job.known.distance is not None:
+            _scale(folder, job.known.distance, report)
         return folder
 
 
@@ -55,6 +58,18 @@ def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> No
     except Exception as failure:
         reason = str(failure).strip().partition("\n")[0]
         report.warning(f"Refinement failed and left the result as it was ({type(failure).__name__}: {reason}).")
+
+
+def _scale(folder: Path, distance: Distance, report: Reporter) -> None:
+    """Bring the finished result to metres, or say why it stays as it is."""
+    from ..refinement.scale import scale_to_distance
+
+    try:
+        scale_to_distance(folder, distance, report)
+    except Cancelled:
+        raise
+    except JobError as failure:
+        report.warning(f"The scene was not brought to metres. {failure.message}")
 
 
 def choose_engine(job: Job) -> str:

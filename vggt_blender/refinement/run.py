@@ -21,7 +21,7 @@ from ..inference.frames import FrameSource
 from .acceptance import is_better, is_no_worse
 from .adjustment import Adjusted, Freedom
 from .correspondences import find_correspondences
-from .depth_scale import depth_factors
+from .depth_scale import copy_dense, depth_factors
 from .jitter import jitter
 from .pairs import overlapping_pairs
 from .report import RefinementReport, Refusal
@@ -230,7 +230,7 @@ def _write(folder: Path, result: _Result, outcome: RefinementReport) -> None:
     with ReconstructionWriter(folder, overwrite=True) as writer:
         old = load_reconstruction(folder)
         engine, source, units, extra, tracks = old.engine, old.source, old.units, old.extra, old.tracks
-        _copy_dense(old, result.factors, writer)
+        copy_dense(old, result.factors, writer)
         del old
         if result.points is not None:
             writer.write_points(result.points)
@@ -243,16 +243,3 @@ def _write(folder: Path, result: _Result, outcome: RefinementReport) -> None:
             units=units,
             extra={**extra, "refinement": outcome.to_dict()},
         )
-
-
-def _copy_dense(old: Reconstruction, factors: Array, writer: ReconstructionWriter) -> None:
-    if old.depth is None or old.confidence is None or old.color is None:
-        return
-    writer.open_dense(*old.depth.shape)
-    assert writer.depth is not None
-    assert writer.confidence is not None
-    assert writer.color is not None
-    for k, factor in enumerate(factors):
-        writer.depth[k] = old.depth[k] * np.float32(factor)
-        writer.confidence[k] = old.confidence[k]
-        writer.color[k] = old.color[k]
