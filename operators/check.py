@@ -110,12 +110,16 @@ def findings_of(report: dict[str, Any] | None, status: int, errors: str) -> list
         Finding("Python", f"{python.get('version')}  {python.get('executable')}"),
         Finding("System", f"{system.get('cores')} cores, {system.get('memory_gb')} GB memory"),
         *(Finding("Device", f"{device['name']}: {device['description']}") for device in report.get("devices", [])),
-        *(
-            Finding(ENGINE_NAMES.get(name, name), problem or "ready", good=problem is None)
-            for name, problem in report.get("engines", {}).items()
-        ),
+        *(_engine(name, problem, report.get("models") or []) for name, problem in report.get("engines", {}).items()),
         *([Finding("Not installed", ", ".join(missing))] if missing else []),
     ]
+
+
+def _engine(name: str, problem: str | None, models: list[dict[str, Any]]) -> Finding:
+    shown = ENGINE_NAMES.get(name, name)
+    if problem is None and name == "vggt" and not any(row["path"] for row in models):
+        return Finding(shown, "ready for a model file; none of the models below is here", good=None)
+    return Finding(shown, problem or "ready", good=problem is None)
 
 
 check = Check()

@@ -19,7 +19,7 @@ def draw_tasks(layout: bpy.types.UILayout, width: float) -> None:
     column = layout.box().column(align=True)
     for position, task in enumerate(waiting, 1):
         row = column.row()
-        row.label(text=f"{position}. {task.title}", icon="TIME", translate=False)
+        row.label(text=f"{position}. {task.title}", icon="SORTTIME", translate=False)
         row.operator("vggt.cancel", text="", icon="X", emboss=False).job = task.job.id
 
 

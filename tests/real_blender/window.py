@@ -281,6 +281,11 @@ def checked_in_preferences() -> Steps:
     check("every model is listed with its licence", "VGGT-1B" in models and all(models.values()), models)
     check("no download without permission", bpy.app.online_access or not bpy.ops.vggt.download_model.poll())
     yield from picture("preferences")  # its window stays open: closing it from a script upsets Blender
+    area = place()["area"]
+    area.type = "PREFERENCES"  # the large one, to see all of it
+    yield from picture("preferences-large")
+    area.type = "VIEW_3D"
+    yield from show_tab()
 
 
 def solved_for_real() -> Steps:
