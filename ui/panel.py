@@ -4,7 +4,7 @@ import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators.backend_setup import setup
-from ..operators.locations import PACKAGE, interpreter
+from ..operators.locations import PACKAGE, interpreter, runs_here
 from ..operators.results import selected_result
 from ..operators.session import session
 from ..operators.solve import obstacle
@@ -118,7 +118,8 @@ def _draw_missing_backend(layout: bpy.types.UILayout, context: bpy.types.Context
     width = context.region.width - 20
     if message and not setup.running:
         draw_wrapped(box, message, width, icon="ERROR")
-    draw_setup(box, context, width)
+    if setup.running or not runs_here(context):
+        draw_setup(box, context, width)
     box.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = PACKAGE
 
 

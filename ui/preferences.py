@@ -72,15 +72,16 @@ class VGGT_AP_preferences(bpy.types.AddonPreferences):
         layout.prop(self, "run_in")
         if self.run_in == "process":
             layout.prop(self, "interpreter", placeholder="Found by itself")
+            layout.prop(self, "backend_folder", placeholder="The extension's own folder")
+            layout.prop(self, "wheels_folder", placeholder="From the network")
+            _draw_set_up(layout.column(), context)
+        layout.separator()
+        _draw_backend(layout.column(), context)
+        draw_models(layout, context, context.region.width)
+        draw_notices(layout, context.region.width, lambda notice: notice.about_setup)
         row = layout.row()
         row.prop(self, "idle_minutes", text="Keep Idle for Minutes")
         row.operator("vggt.free_memory", icon="X")
-        _draw_backend(layout.column(), context)
-        draw_models(layout, context, context.region.width)
-        layout.separator()
-        layout.prop(self, "backend_folder", placeholder="The extension's own folder")
-        layout.prop(self, "wheels_folder", placeholder="From the network")
-        _draw_set_up(layout.column(), context)
         layout.separator()
         layout.prop(self, "results_folder", placeholder="Beside the .blend")
         layout.operator("vggt.copy_diagnostics", icon="COPYDOWN")
@@ -90,7 +91,6 @@ def _draw_set_up(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     split = layout.split(factor=0.7)
     draw_setup(split, context, context.region.width * 0.65)
     split.operator("vggt.remove_backend", icon="TRASH")
-    draw_notices(layout, context.region.width, lambda notice: notice.about_setup)
 
 
 def _draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
