@@ -1,9 +1,12 @@
 """The main button: send the source to the backend."""
 
+import math
+
 import bpy
 from bpy.props import BoolProperty
 
 from ..vggt_blender.exchange.job import FrameRange, Job
+from ..vggt_blender.exchange.known import Distance, Known
 from ..vggt_blender.exchange.messages import JobError
 from . import pump
 from .backend_setup import setup
@@ -99,4 +102,25 @@ def job_of(settings: bpy.types.PropertyGroup, output: str) -> Job:
         device=settings.device,
         frames=frames,
         mask=bpy.path.abspath(settings.mask) or None,
+        refine=settings.known.refine and settings.engine != "colmap",
+        known=known_of(settings.known),
+    )
+
+
+def known_of(settings: bpy.types.PropertyGroup) -> Known:
+    """What the panel says of the shot. Raises `JobError` for what contradicts itself."""
+    lens = settings.lens
+    distance = None
+    if settings.use_distance:
+        distance = Distance(str(settings.distance_first), str(settings.distance_last), settings.distance)
+    return Known(
+        focal_px=settings.focal_px if lens == "px" else None,
+        focal_mm=settings.focal_mm if lens == "mm" else None,
+        sensor_mm=settings.sensor_mm if lens == "mm" else None,
+        fov=math.degrees(settings.fov) if lens == "fov" else None,
+        focal_is_start=settings.focal_is_start and lens != "unknown",
+        distortion=tuple(settings.distortion) if settings.use_distortion else None,
+        locked_off=settings.locked_off,
+        zooms=settings.zooms,
+        distance=distance,
     )

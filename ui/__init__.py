@@ -4,6 +4,7 @@ import bpy
 
 from . import properties, shot_panels
 from .alignment import VGGT_PT_alignment
+from .lens import VGGT_PT_lens
 from .panel import VGGT_PT_options, VGGT_PT_results, VGGT_PT_shot
 from .preferences import VGGT_AP_preferences
 from .results import VGGT_UL_results
@@ -11,11 +12,13 @@ from .results import VGGT_UL_results
 CLASSES = (
     properties.VGGT_PG_file,
     properties.VGGT_PG_result,
+    properties.VGGT_PG_known,
     properties.VGGT_PG_settings,
     VGGT_AP_preferences,
     VGGT_UL_results,
     VGGT_PT_shot,
     VGGT_PT_options,
+    VGGT_PT_lens,
     VGGT_PT_results,
     *shot_panels.CLASSES,
     VGGT_PT_alignment,

@@ -1,11 +1,14 @@
 """What the add-on keeps in the scene: the settings of the next solve and the list of results."""
 
+import math
+
 import bpy
 from bpy.props import (
     BoolProperty,
     CollectionProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -67,6 +70,61 @@ class VGGT_PG_result(bpy.types.PropertyGroup):
     date: StringProperty(name="Date", description="When it was solved")
 
 
+LENSES = (
+    ("unknown", "Unknown", "The pictures tell it"),
+    ("mm", "Focal Length and Sensor", "In millimetres, as the camera report has them"),
+    ("fov", "Field of View", "The angle across the picture's width"),
+    ("px", "Focal Length in Pixels", "As calibration programs give it, in pixels of the source"),
+)
+
+
+class VGGT_PG_known(bpy.types.PropertyGroup):
+    """What the artist knows of the shot."""
+
+    lens: EnumProperty(name="Lens", description="How the focal length is known, and held", items=LENSES)
+    focal_mm: FloatProperty(name="Focal Length", description="In millimetres", min=1, max=10000, default=35)
+    sensor_mm: FloatProperty(
+        name="Sensor",
+        description="The part of the sensor that the picture's longer side covers, in millimetres (full frame: 36)",
+        min=1,
+        max=1000,
+        default=36,
+    )
+    fov: FloatProperty(
+        name="Field of View",
+        description="The angle across the picture's width",
+        subtype="ANGLE",
+        min=math.radians(1),
+        max=math.radians(170),
+        default=math.radians(54),
+    )
+    focal_px: FloatProperty(name="Pixels", description="Focal length in pixels of the source", min=10, default=1920)
+    focal_is_start: BoolProperty(
+        name="As a Start Only", description="The focal length is a guess: solve for it, beginning there"
+    )
+    use_distortion: BoolProperty(name="Distortion", description="The distortion of a lens grid is known, and held")
+    distortion: FloatVectorProperty(
+        name="Distortion", description="OpenCV's k1, k2, p1, p2 and k3", size=5, precision=5, min=-10, max=10
+    )
+    zooms: BoolProperty(name="Zooms", description="The focal length changes during the shot")
+    locked_off: BoolProperty(
+        name="Locked Off", description="The camera only turns, as on a tripod: solved as rotation from one place"
+    )
+    use_distance: BoolProperty(
+        name="Distance", description="The distance between the cameras of two frames is known: the scene is in metres"
+    )
+    distance_first: IntProperty(
+        name="From Frame", description="Counted like the first frame to solve: plate numbers, or from 0", min=0
+    )
+    distance_last: IntProperty(name="To Frame", description="Counted like the one before", min=0, default=100)
+    distance: FloatProperty(name="Metres", description="How far apart the two cameras are", min=1e-4, default=1)
+    refine: BoolProperty(
+        name="Refine",
+        description="Adjust a network's cameras to sub-pixel, where held-out tracks agree; COLMAP does so by itself",
+        default=True,
+    )
+
+
 class VGGT_PG_settings(bpy.types.PropertyGroup):
     """The settings of the next solve, and the results so far."""
 
@@ -102,6 +160,7 @@ class VGGT_PG_settings(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         options=RELATIVE,
     )
+    known: PointerProperty(type=VGGT_PG_known, name="Known", description="What you know of the shot")
     placement: EnumProperty(
         name="Scene Settings",
         description="Whether the scene takes the plate's resolution, frame rate and range",

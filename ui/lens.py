@@ -1,0 +1,42 @@
+"""What is known of the shot before it is solved."""
+
+import bpy
+
+
+class VGGT_PT_lens(bpy.types.Panel):
+    """Lens, camera move and scale as the artist knows them."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "VGGT"
+    bl_label = "Lens & Shot"
+    bl_parent_id = "VGGT_PT_shot"
+    bl_order = 0
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        known = context.scene.vggt.known
+        column = layout.column()
+        column.prop(known, "lens")
+        for name in {"mm": ("focal_mm", "sensor_mm"), "fov": ("fov",), "px": ("focal_px",)}.get(known.lens, ()):
+            column.prop(known, name)
+        if known.lens != "unknown":
+            column.prop(known, "focal_is_start")
+        column.prop(known, "use_distortion")
+        if known.use_distortion:
+            terms = column.column(align=True)
+            for index, name in enumerate(("k1", "k2", "p1", "p2", "k3")):
+                terms.prop(known, "distortion", index=index, text=name, translate=False)
+        column = layout.column(heading="Camera")
+        column.prop(known, "locked_off")
+        column.prop(known, "zooms")
+        column = layout.column()
+        column.prop(known, "use_distance")
+        if known.use_distance:
+            numbers = column.column(align=True)
+            for name in ("distance_first", "distance_last", "distance"):
+                numbers.prop(known, name)
+        layout.prop(known, "refine")
