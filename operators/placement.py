@@ -1,5 +1,7 @@
 """Whether the scene takes over the plate's settings, and the question before that happens to a scene in use."""
 
+from itertools import product
+
 import bpy
 from bpy.props import EnumProperty
 
@@ -15,6 +17,16 @@ _STARTUP = frozenset({"Camera", "Cube", "Light"})
 def is_in_use(scene: bpy.types.Scene) -> bool:
     """Whether `scene` holds more than Blender's own start-up objects."""
     return not {thing.name for thing in scene.objects} <= _STARTUP
+
+
+def hide_startup_cube(scene: bpy.types.Scene) -> None:
+    """Hide Blender's own cube, which the cameras of a shot often begin inside; one that was worked on is left alone."""
+    cube = scene.objects.get("Cube")
+    if cube is None or cube.type != "MESH" or cube.modifiers or cube.material_slots[1:]:
+        return
+    corners = {tuple(vertex.co) for vertex in cube.data.vertices}
+    if cube.matrix_world.is_identity and corners == set(product((-1.0, 1.0), repeat=3)):
+        cube.hide_viewport = cube.hide_render = True
 
 
 def settle(placement: str, scene: bpy.types.Scene) -> str:

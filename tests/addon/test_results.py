@@ -63,6 +63,22 @@ def test_a_start_up_scene_counts_as_empty(bpy: ModuleType, addon: ModuleType, fo
     assert {thing.name for thing in bpy.context.scene.objects} == {"Camera", "Cube", "Light"}
     bpy.ops.vggt.import_reconstruction(filepath=str(folder))
     assert bpy.context.scene.render.resolution_x == 64
+    cube = bpy.data.objects["Cube"]
+    assert (cube.hide_viewport, cube.hide_render) == (True, True)  # the cameras begin inside it
+    assert not bpy.data.objects["Light"].hide_viewport
+
+
+def test_a_cube_that_was_worked_on_stays_in_sight(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
+    for work in (
+        lambda cube: setattr(cube, "location", (1, 0, 0)),
+        lambda cube: setattr(cube.data.vertices[0], "co", (-2, -1, -1)),
+        lambda cube: cube.modifiers.new("bevel", "BEVEL"),
+    ):
+        bpy.ops.wm.read_homefile(use_factory_startup=True)
+        work(bpy.data.objects["Cube"])
+        bpy.context.view_layer.update()
+        bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+        assert not bpy.data.objects["Cube"].hide_viewport
 
 
 def test_a_new_scene_has_the_result_and_the_old_one_is_left_alone(
