@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -146,3 +148,21 @@ def test_solve_says_why_before_anybody_tries(bpy: ModuleType, addon: ModuleType,
     assert job.model == str(tmp_path / "own.safetensors")
     settings.engine = "colmap"
     assert addon.operators.solve.job_of(settings, "/out").model is None
+
+
+def test_a_download_ends_with_the_program_that_started_it(chosen: Path, hub: Any, tmp_path: Path) -> None:
+    hub.goes_on.clear()
+    command = [str(tmp_path / "python"), "-m", "vggt_blender", "models", "download", "small"]
+    with subprocess.Popen(
+        [*command, "--messages", "json", "--end-with-input"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["stage"] == "download"
+        process.stdin.close()
+        last = [json.loads(line) for line in process.stdout][-1]
+    assert (last["type"], last["code"], process.returncode) == ("error", "cancelled", 130)
