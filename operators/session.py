@@ -62,7 +62,7 @@ class Session:
         job = replace(job, id=uuid.uuid4().hex[:12])
         task = Task(job, interpreter, title, Home.of(scene), placement)
         if first:
-            self.notices.clear()
+            self.notices = [notice for notice in self.notices if notice.folder is not None]
             self._begin(task)
         self.tasks.append(task)
         return task
@@ -106,7 +106,6 @@ class Session:
     def rest(self, limit_s: float) -> float | None:
         """Seconds until an idle backend is ended (now, where they are over); None: never. `limit_s` 0: it is kept."""
         if self.tasks or self.client is None:
-            self._idle_since = None
             return None
         if self._idle_since is None:
             self._idle_since = time.monotonic()
@@ -207,6 +206,7 @@ class Session:
         if self.client is None:
             self.client = LocalClient() if task.interpreter is None else BackendClient(task.interpreter, ROOT)
         self.client.submit(task.job)
+        self._idle_since = None
         task.begun = True
         self.note(f"{task.title}: started")
 

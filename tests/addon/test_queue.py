@@ -135,7 +135,7 @@ def test_an_idle_backend_is_kept_and_then_ended(bpy: ModuleType, session: object
     ask("solve")
     step_until(session, lambda: not session.tasks)
     assert session.client.pid == pid  # kept for the next job
-    assert session.rest(1000.0) > 900.0
+    assert session.rest(0.05) is not None  # counted anew since the last job, which took longer than that
     assert session.rest(1e-9) is None
     assert session.client is None
     deadline = time.monotonic() + PATIENCE_S
