@@ -122,6 +122,10 @@ def test_another_file_keeps_every_result_for_a_click(
     step_until(session, lambda: not session.tasks)
     assert [notice.folder for notice in session.notices if notice.folder] == [Path(task.job.output) for task in tasks]
     assert len(bpy.data.cameras) == 0
+    ask("solve")
+    step_until(session, lambda: not session.tasks)
+    assert len(bpy.data.cameras) == 1
+    assert [notice.folder for notice in session.notices if notice.folder] == [Path(task.job.output) for task in tasks]
 
 
 def test_an_idle_backend_is_kept_and_then_ended(bpy: ModuleType, session: object, ask: Callable[..., object]) -> None:

@@ -33,6 +33,7 @@ from driver import (
     undo,
     until,
 )
+from shot import shot_tools
 
 SCRATCH = Path(os.environ["VGGT_CHECK_SCRATCH"])
 SPEAKER = os.environ["VGGT_CHECK_SPEAKER"]
@@ -84,6 +85,7 @@ def checks() -> Steps:
     real = backend_runs()
     if real:
         yield from solved_for_real()
+        yield from shot_tools()
     yield from scaled()
     if real:
         yield from checked_in_preferences()
@@ -281,11 +283,15 @@ def checked_in_preferences() -> Steps:
     check("every model is listed with its licence", "VGGT-1B" in models and all(models.values()), models)
     check("no download without permission", bpy.app.online_access or not bpy.ops.vggt.download_model.poll())
     yield from picture("preferences")  # its window stays open: closing it from a script upsets Blender
+    settings().engine = "vggt"
+    here = [row["path"] for row in checker.models() if row["path"]]
+    check("an engine without its model says so before", bool(here) or not bpy.ops.vggt.solve.poll())
     area = place()["area"]
     area.type = "PREFERENCES"  # the large one, to see all of it
     yield from picture("preferences-large")
     area.type = "VIEW_3D"
     yield from show_tab()
+    yield from picture("engine-note")
 
 
 def solved_for_real() -> Steps:
