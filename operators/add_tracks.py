@@ -4,12 +4,13 @@ import bpy
 from bpy.props import EnumProperty, IntProperty
 
 from ..vggt_blender.exchange.messages import JobError
+from ..vggt_blender.exchange.undistorted import with_straight_plates
 from ..vggt_blender.scene.alignment import ROOT
 from ..vggt_blender.scene.clip import build_clip
 from ..vggt_blender.scene.collection import KIND, Holder
 from ..vggt_blender.scene.timeline import Timeline
 from ..vggt_blender.scene.track_objects import build_track_empties, build_track_points, write_markers
-from ..vggt_blender.scene.tracks import shot_tracks
+from ..vggt_blender.scene.tracks import on_straight_plates, shot_tracks
 from .make_clip import show_clip
 from .shots import NeedsShot, shot_reconstruction, shot_size
 
@@ -51,7 +52,10 @@ class VGGT_OT_add_tracks(NeedsShot, bpy.types.Operator):
         elif self.kind == "EMPTIES":
             build_track_empties(shot, root, tracks, shot_size(shot))
         else:
-            clip = build_clip(shot, reconstruction, timeline, context.scene)
-            write_markers(clip, tracks, reconstruction, timeline)
+            plates = with_straight_plates(reconstruction)
+            if plates is not reconstruction:
+                tracks = on_straight_plates(tracks, reconstruction, plates)
+            clip = build_clip(shot, plates, Timeline.of(plates), context.scene)
+            write_markers(clip, tracks, plates, Timeline.of(plates))
             show_clip(context, clip)
         self.report({"INFO"}, f"{tracks.visible.shape[1]} tracks")

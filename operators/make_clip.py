@@ -2,6 +2,7 @@
 
 import bpy
 
+from ..vggt_blender.exchange.undistorted import with_straight_plates
 from ..vggt_blender.scene.clip import build_clip
 from ..vggt_blender.scene.collection import Holder
 from ..vggt_blender.scene.timeline import Timeline
@@ -16,8 +17,8 @@ class VGGT_OT_make_clip(NeedsShot, bpy.types.Operator):
     needs_footage = True
 
     def work(self, context: bpy.types.Context, shot: Holder) -> None:
-        reconstruction = shot_reconstruction(shot)
-        clip = build_clip(shot, reconstruction, Timeline.of(reconstruction), context.scene)
+        plates = with_straight_plates(shot_reconstruction(shot))
+        clip = build_clip(shot, plates, Timeline.of(plates), context.scene)
         show_clip(context, clip)
         self.report({"INFO"}, f"Clip '{clip.name}' has the solved lens.")
 

@@ -3,6 +3,7 @@
 import bpy
 from bpy.props import BoolProperty
 
+from ..vggt_blender.exchange.undistorted import with_straight_plates
 from ..vggt_blender.scene.alignment import ROOT
 from ..vggt_blender.scene.clip import build_clip
 from ..vggt_blender.scene.collection import Holder
@@ -25,12 +26,12 @@ class VGGT_OT_set_up_compositing(NeedsShot, bpy.types.Operator):
     )
 
     def work(self, context: bpy.types.Context, shot: Holder) -> None:
-        reconstruction = shot_reconstruction(shot)
+        plates = with_straight_plates(shot_reconstruction(shot))
         scene = context.scene
-        clip = build_clip(shot, reconstruction, Timeline.of(reconstruction), scene)
+        clip = build_clip(shot, plates, Timeline.of(plates), scene)
         if self.use_cycles:
             scene.render.engine = "CYCLES"
-        frame = next(frame for frame in reconstruction.frames if frame.registered)
+        frame = next(frame for frame in plates.frames if frame.registered)
         size = FLOOR * shot_size(shot) * max(shot.find(ROOT).matrix_world.to_scale())
         if not set_up_compositing(scene, shot, clip, frame, size):
             self.report({"WARNING"}, "The compositor is in use: connect the new Alpha Over node where you want it.")

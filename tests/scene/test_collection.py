@@ -166,3 +166,20 @@ def test_undo_takes_all_of_it_back(stage, photograph, house, empty_scene):
     assert bpy.context.scene.view_settings.view_transform == "AgX"
     bpy.ops.ed.redo()
     assert bpy.context.scene.camera.name == "shot_plates camera"
+
+
+def test_a_duplicate_and_a_moved_object_do_not_confuse_a_new_solve(stage, photograph, house, empty_scene):
+    build = house("scene").build_scene
+    reconstruction = photograph(a_shot(stage))
+    first = build(reconstruction)
+    copy = first.cameras[0].copy()
+    first.collection.objects.link(copy)
+    before = [tuple(curve) for curve in np.array(copy.matrix_basis)]
+    other = bpy.data.collections.new("elsewhere")
+    empty_scene.collection.children.link(other)
+    other.objects.link(first.point_cloud)
+    first.collection.objects.unlink(first.point_cloud)
+    second = build(reconstruction, house("scene").SceneOptions(setup_scene="keep"), empty_scene, first.collection)
+    assert second.cameras == first.cameras
+    assert second.point_cloud == first.point_cloud
+    assert [tuple(row) for row in np.array(copy.matrix_basis)] == before

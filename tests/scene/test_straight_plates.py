@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,31 @@ def test_the_scene_uses_straight_plates_that_are_there(stage, photograph, house,
     difference = np.abs(picture[rows[inside], columns[inside]] - 255 * color.reshape(-1, 4)[chosen][inside][:, :3])
     assert np.median(difference) < 6  # a checker's edge aside
     assert inside.sum() > 100
+
+
+def test_markers_and_clip_go_with_the_straight_plates(stage, photograph, house, empty_scene):
+    shot = stage.Shot(
+        [stage.look((0.2 * i, 0, 0)) for i in range(3)],
+        kind="sequence",
+        numbers=[1001, 1002, 1003],
+        lens=(150.0, 150.0, 90.0, 60.0),
+        distortion=(-0.25, 0.05, 0.004, -0.003, 0.0),
+        pictures=True,
+        sparse=True,
+    )
+    reconstruction = photograph(shot)
+    house("delivery.formats").export(reconstruction, "undistorted", reconstruction.folder / "undistorted")
+    plates = house("exchange.undistorted").with_straight_plates(reconstruction)
+    tracks = house("scene.tracks")
+    seen = tracks.shot_tracks(dataclasses.replace(reconstruction, depth=None), 30)  # without depth nothing is hidden
+    straight = tracks.on_straight_plates(seen, reconstruction, plates)
+    optics = house("geometry.cameras")
+    checked = 0
+    for position, frame in enumerate(plates.frames):
+        lens = house("scene.lenses").lens_of(frame)
+        wanted, _ = optics.project(straight.xyz, frame.pose.camera_from_world, lens)
+        chosen = straight.visible[position]
+        np.testing.assert_allclose(straight.xy[position][chosen], wanted[chosen], atol=1e-3)
+        checked += int(chosen.sum())
+    assert checked > 30
+    assert np.abs(straight.xy - seen.xy)[straight.visible].max() > 3

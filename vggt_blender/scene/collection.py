@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import bpy
@@ -29,12 +30,8 @@ class Holder:
 
     def __init__(self, collection: bpy.types.Collection) -> None:
         self.collection = collection
-        self._objects: dict[str, bpy.types.Object] = {}
-        inside = set(collection.all_objects)
-        for thing in bpy.data.objects:
-            # a duplicate carries the same marks: the one in the collection is the original
-            if thing.get(ID) == collection[ID] and (thing in inside or thing[ROLE] not in self._objects):
-                self._objects[thing[ROLE]] = thing
+        self._objects = self._marked(collection.all_objects)
+        self._looked_elsewhere = False
 
     @classmethod
     def create(cls, name: str, parent: bpy.types.Collection) -> Holder:
@@ -57,7 +54,24 @@ class Holder:
         self.collection[TIME] = time.time()
 
     def find(self, role: str) -> bpy.types.Object | None:
+        """The object of `role`, wherever the artist moved it; of duplicates the one in the collection."""
+        if role not in self._objects:
+            self._look_elsewhere()
         return self._objects.get(role)
+
+    def _marked(self, things: Iterable[bpy.types.Object]) -> dict[str, bpy.types.Object]:
+        """By role; a duplicate carries the same marks and comes after its original."""
+        found: dict[str, bpy.types.Object] = {}
+        for thing in things:
+            if thing.get(ID) == self.collection[ID]:
+                found.setdefault(str(thing[ROLE]), thing)
+        return found
+
+    def _look_elsewhere(self) -> None:
+        """All objects of the file: once, and only where the collection lacks something, as panels ask at every draw."""
+        if not self._looked_elsewhere:
+            self._looked_elsewhere = True
+            self._objects = {**self._marked(bpy.data.objects), **self._objects}
 
     def ensure(
         self, role: str, name: str, data: bpy.types.ID | None, group: str | None = None
@@ -66,7 +80,7 @@ class Holder:
 
         An object that is there keeps its own data; `data` is then not used and removed.
         """
-        present = self._objects.get(role)
+        present = self.find(role)
         if present is not None:
             if data is not None:
                 bpy.data.batch_remove([data])
@@ -79,6 +93,7 @@ class Holder:
 
     def keep_only(self, prefix: str, roles: set[str]) -> None:
         """Remove the objects whose role starts with `prefix` and is not among `roles`, with their data and markers."""
+        self._look_elsewhere()
         for role in [role for role in self._objects if role.startswith(prefix) and role not in roles]:
             thing = self._objects.pop(role)
             data = thing.data

@@ -87,6 +87,8 @@ def write_markers(
     numbers = [clip_frame(clip, timeline.frame(position)) for position in range(len(sizes))]
     for index in range(count):
         seen = np.flatnonzero(tracks.visible[:, index])
+        if not len(seen):
+            continue
         track = _empty_track(clip, f"VGGT {index + 1:03d}", numbers[seen[0]])
         for position in seen:
             track.markers.insert_frame(numbers[position], co=places[position, index])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,18 @@ class ShotTracks:
     def pick(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> ShotTracks:
         """Only the tracks in `chosen`."""
         return ShotTracks(self.xy[:, chosen], self.visible[:, chosen], self.xyz[chosen], self.error[chosen])
+
+
+def on_straight_plates(tracks: ShotTracks, reconstruction: Reconstruction, plates: Reconstruction) -> ShotTracks:
+    """The same tracks in the pixels of `plates`, the straightened plates of `reconstruction`."""
+    xy = tracks.xy.copy()
+    for position in registered(reconstruction):
+        straight = lens_of(plates.frames[position])
+        rays = rays_of_pixels(xy[position], lens_of(reconstruction.frames[position]))
+        xy[position] = rays * [straight.fx, straight.fy] + [straight.cx, straight.cy]
+    visible = tracks.visible & np.isfinite(xy).all(axis=-1)
+    visible[[position for position, frame in enumerate(plates.frames) if not frame.registered]] = False
+    return replace(tracks, xy=xy, visible=visible)
 
 
 def shot_tracks(reconstruction: Reconstruction, limit: int) -> ShotTracks:
