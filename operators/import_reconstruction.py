@@ -42,6 +42,12 @@ class VGGT_OT_import_reconstruction(AsksPlacement, bpy.types.Operator):
     )
     filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        if properties.existing == "update":
+            return "Fill the shot's own camera, points and planes with this result; what hangs on them stays"
+        return "Build cameras, points and depth planes from a reconstruction folder"
+
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         if self.filepath:
             return self.ask(context)
