@@ -11,9 +11,14 @@ from PIL import Image
 from vggt_blender.evaluation import evaluate
 from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.messages import JobError
-from vggt_blender.exchange.reconstruction import load_reconstruction
+from vggt_blender.exchange.reconstruction import Frame, Pose, load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
 from vggt_blender.refinement import refine
+from vggt_blender.refinement.correspondences import Correspondences
+from vggt_blender.refinement.report import Refusal
+from vggt_blender.refinement.solve import refine_views
+from vggt_blender.refinement.tracks import Observations
+from vggt_blender.refinement.views import views_of
 
 
 def test_a_networks_errors_come_down_to_sub_pixel(shots, painted, tmp_path) -> None:
@@ -152,3 +157,28 @@ def test_other_pictures_than_the_reconstructions_are_named(shots, painted, tmp_p
         (fewer / path.name).write_bytes(path.read_bytes())
     with pytest.raises(JobError, match="8 frames, the source 5"):
         refine(tmp_path / "r", painted.open(fewer), painted.Recorder())
+
+
+def test_a_camera_said_to_be_locked_off_that_moves_is_refused_and_nothing_changes(shots, painted, tmp_path) -> None:
+    shot, truth = shots["arc"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 1.0, 0.05, 1.0))
+    before = painted.fingerprint(tmp_path / "r")
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder(), known=Known(locked_off=True))
+    assert not report.accepted
+    assert "locked off" in report.reason
+    assert painted.fingerprint(tmp_path / "r") == before
+
+
+def test_without_parallax_and_without_a_turn_there_is_nothing_to_refine(shots, painted) -> None:
+    """Details that only tremble: more than a turn explains, less than a move shows."""
+    rng = np.random.default_rng(0)
+    details, frames = 400, 8
+    track, frame = (each.ravel() for each in np.mgrid[:details, :frames])
+    places = rng.uniform([20, 20], [380, 280], (details, 2))
+    table = Observations(track, frame, places[track] + rng.normal(0, 4, (len(track), 2)))
+    _, truth = shots["pan"]
+    pose = Pose(truth.frames[0].camera_from_world, *(painted.lens.fx,) * 2, painted.lens.cx, painted.lens.cy)
+    frames = [Frame(f"{k}", "", k, None, 400, 300, pose) for k in range(8)]
+    views = views_of(frames, Known())
+    with pytest.raises(Refusal, match="no parallax"):
+        refine_views(Correspondences(table, ()), views, views, painted.Recorder(), Known())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.colmap.matching import EXHAUSTIVE_UP_TO, exhaustive_pairs, sequential_pairs
+from ..engines.colmap.matching import exhaustive_pairs, sequential_pairs
 from ..exchange.reconstruction import Reconstruction
 from ..geometry.cameras import project, sample_pixels, unproject
 from .views import Views
 
 Array = NDArray[np.float64]
+
+EXHAUSTIVE_UP_TO = 40
+"""So many stills are compared all with all."""
 
 MOST_PARTNERS = 12
 """So many frames at most are compared with one because their views overlap; neighbours in time come on top."""
