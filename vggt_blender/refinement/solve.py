@@ -86,7 +86,7 @@ def refine_views(found: Correspondences, given: Views, views: Views, report: Rep
     if bundle is None or bundle.adjusted is None:
         raise Refusal("the camera hardly moves, so nothing shows parallax, and a turn alone does not explain it.")
     if is_plane(bundle.adjusted):
-        raise Refusal("all that could be tracked lies on one plane or shows no parallax, which leaves the cameras open.")
+        raise Refusal("what could be tracked lies on one plane or shows no parallax, which leaves the cameras open.")
     return replace(bundle, focal_deviation=focal_deviation(bundle.adjusted, bundle.freedom))
 
 
