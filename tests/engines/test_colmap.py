@@ -53,9 +53,10 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_cameras_and_depth_of_the_sample(solved: Path) -> None:
     report = evaluate_folder(solved, SAMPLE / "truth.json").to_dict()
     assert report["registered"] == 8
-    assert report["reprojection"]["median"] < 0.35
-    assert report["path"]["ate_percent"] < 0.1
-    assert report["depth"]["abs_rel"] < 0.03
+    assert report["reprojection"]["median"] < 0.1
+    assert report["path"]["ate_percent"] < 0.03
+    assert report["focal"]["median"] < 0.001
+    assert report["depth"]["abs_rel"] < 0.02
     assert report["depth"]["coverage"] > 0.75, "wider steps than the shot's own cost coverage"
 
 

@@ -16,6 +16,12 @@ TOLERANCE = 0.02
 SPECKLE = 0.0006
 """Patches smaller than this share of the picture are noise."""
 
+TEXTURELESS = 0.8
+"""Standard deviation (grey levels) of 3 x 3 pixels below which there is nothing to find: a clear sky, a black hole."""
+
+SMALLEST_VOID = 0.002
+"""Share of the picture from which such an area has no depth; smaller ones are filled from around them."""
+
 _PATCH_STEP = 0.03
 """Neighbouring pixels whose depths differ by a smaller share belong to one patch."""
 
@@ -35,13 +41,24 @@ def fuse(
         total += np.where(agrees, ratio, 0)
         weight += agrees
         agreeing += agrees
-    known = (agreeing >= 1) & np.isfinite(depth)
+    known = (agreeing >= 1) & np.isfinite(depth) & ~voids(view.gray)
     if view.usable is not None:
         known &= view.usable
     fused = np.where(known, depth * total / weight, np.nan).astype(np.float32)
     fused[~large_patches(fused)] = np.nan
     confidence = np.where(np.isfinite(fused), correlation * (1 + agreeing), 0)
     return fused, confidence.astype(np.float32)
+
+
+def voids(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where a picture (h, w) shows connected areas of some size without any texture: depth there is but a guess."""
+    values = gray.astype(np.float32)
+    mean = cv2.blur(values, (3, 3))
+    flat = cv2.blur(values * values, (3, 3)) - mean * mean < TEXTURELESS**2
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(flat.astype(np.uint8), connectivity=4)
+    large = statistics[:, cv2.CC_STAT_AREA] >= SMALLEST_VOID * gray.size
+    large[0] = False  # what has texture
+    return np.asarray(large[labels])
 
 
 def _ratio(view: View, depth: Float32, other: View, other_depth: Float32) -> Float32:

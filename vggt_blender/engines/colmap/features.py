@@ -17,6 +17,10 @@ WORKING_SIDE = 1600
 """Pictures with a longer side are reduced to this many pixels before features are looked for."""
 
 MAX_FEATURES = 8192
+"""Of a picture among stills, which may have little in common with the others."""
+
+MAX_FEATURES_ORDERED = 4096
+"""Of a frame of a shot, which has most in common with the next one."""
 
 Gray = NDArray[np.uint8]
 
@@ -47,11 +51,12 @@ def working_picture(picture: NDArray[np.uint8]) -> Gray:
 
 
 class FeatureFinder:
-    """Finds up to `MAX_FEATURES` SIFT features in a picture."""
+    """Finds up to `most` SIFT features in a picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_FEATURES) -> None:
+        self._most = most
         options = pycolmap.FeatureExtractionOptions(use_gpu=False, num_threads=1)
-        options.sift.max_num_features = MAX_FEATURES
+        options.sift.max_num_features = most
         self._extractor = pycolmap.FeatureExtractor.create(options)
 
     def find(self, gray: Gray, mask: NDArray[np.bool_] | None = None) -> Features:
@@ -64,4 +69,4 @@ class FeatureFinder:
             scale = np.array([mask.shape[1] / gray.shape[1], mask.shape[0] / gray.shape[0]])
             column, row = np.clip((xy * scale).astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1]).T
             xy, values = xy[mask[row, column]], values[mask[row, column]]
-        return Features(xy[:MAX_FEATURES], values[:MAX_FEATURES])
+        return Features(xy[: self._most], values[: self._most])

@@ -1,4 +1,8 @@
-"""Which pictures to compare, which features belong together, and which of those a rigid scene allows."""
+"""Which pictures to compare, which features belong together, and which of those a rigid scene allows.
+
+Where little is found at first, the scene's own geometry helps: matches too ambiguous to count by themselves do count
+where they lie on the epipolar lines of the sure ones.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,16 @@ RATIO = 0.8
 """A match must be this much closer (in angle) than the second best."""
 
 MAX_ANGLE = 0.7
-"""Descriptors farther apart than this (radians) never match."""
+"""Descriptors farther apart than this (radians) do not match."""
 
-EXHAUSTIVE_UP_TO = 40
-"""So many frames in time order are compared all with all; longer shots only along the way and where they return."""
+LOOSE_RATIO, LOOSE_ANGLE = 0.95, 0.9
+"""The same for matches that the geometry of a pair has to vouch for."""
+
+FEW_MATCHES = 100
+"""A pair with fewer matches takes a second look, at the loose ones."""
+
+OVERLAP = 6
+"""Frames in time order are compared with so many next ones, and then at doubling distances."""
 
 FEWEST_MATCHES = 15
 MAX_ERROR = 4.0
@@ -31,9 +41,7 @@ Matches = NDArray[np.uint32]
 
 def pairs_of(count: int, ordered: bool) -> list[Pair]:
     """The pairs to compare: `ordered` frames follow each other in time."""
-    if not ordered or count <= EXHAUSTIVE_UP_TO:
-        return exhaustive_pairs(count)
-    return sequential_pairs(count)
+    return sequential_pairs(count, OVERLAP) if ordered else exhaustive_pairs(count)
 
 
 def exhaustive_pairs(count: int) -> list[Pair]:
@@ -41,7 +49,7 @@ def exhaustive_pairs(count: int) -> list[Pair]:
     return [(first, second) for first in range(count) for second in range(first + 1, count)]
 
 
-def sequential_pairs(count: int, overlap: int = 10) -> list[Pair]:
+def sequential_pairs(count: int, overlap: int) -> list[Pair]:
     """Each frame with the next `overlap` ones and then at doubling distances."""
     steps = [*range(1, overlap + 1)]
     while steps and steps[-1] * 2 < count:
@@ -49,10 +57,18 @@ def sequential_pairs(count: int, overlap: int = 10) -> list[Pair]:
     return [(first, first + step) for first in range(count) for step in steps if first + step < count]
 
 
-def match(first: Features, second: Features) -> Matches:
-    """Mutual nearest neighbours (M, 2) that pass the ratio test."""
+@dataclass(frozen=True)
+class Candidates:
+    """Mutual nearest neighbours ``matches`` (M, 2) of two pictures, and which of them are ``sure`` (M,)."""
+
+    matches: Matches
+    sure: NDArray[np.bool_]
+
+
+def match(first: Features, second: Features) -> Candidates:
+    """Mutual nearest neighbours that pass the loose ratio test; the sure ones pass the strict one."""
     if len(first.xy) < 2 or len(second.xy) < 2:
-        return np.zeros((0, 2), np.uint32)
+        return Candidates(np.zeros((0, 2), np.uint32), np.zeros(0, np.bool_))
     count = len(first.xy)
     columns = np.empty(count, np.intp)
     best, rival = np.empty(count, np.float32), np.empty(count, np.float32)
@@ -67,10 +83,11 @@ def match(first: Features, second: Features) -> Matches:
         np.maximum(column_best, similarity.max(axis=0), out=column_best)
         similarity[rows, columns[block]] = -2.0
         rival[block] = similarity.max(axis=1)
-    angle = np.arccos(np.clip(best, -1, 1))
-    good = (angle < RATIO * np.arccos(np.clip(rival, -1, 1))) & (angle < MAX_ANGLE) & (best >= column_best[columns])
-    rows = np.flatnonzero(good)
-    return np.column_stack([rows, columns[rows]]).astype(np.uint32)
+    angle, rival_angle = np.arccos(np.clip(best, -1, 1)), np.arccos(np.clip(rival, -1, 1))
+    loose = (angle < LOOSE_RATIO * rival_angle) & (angle < LOOSE_ANGLE) & (best >= column_best[columns])
+    sure = (angle < RATIO * rival_angle) & (angle < MAX_ANGLE)
+    rows = np.flatnonzero(loose)
+    return Candidates(np.column_stack([rows, columns[rows]]).astype(np.uint32), sure[rows])
 
 
 _ROWS = 256
@@ -85,6 +102,11 @@ class VerifiedPair:
     matches: Matches
     geometry: pycolmap.TwoViewGeometry
 
+    @property
+    def inliers(self) -> int:
+        """How many of the matches the scene explains."""
+        return len(self.geometry.inlier_matches)
+
 
 def verified_pairs(
     pairs: Sequence[Pair], features: Sequence[Features], cameras: Sequence[pycolmap.Camera]
@@ -95,7 +117,7 @@ def verified_pairs(
     options.ransac.random_seed = 0
     options.ransac.max_error = MAX_ERROR
 
-    def check(pair: Pair, matches: Matches) -> VerifiedPair | None:
+    def verified(pair: Pair, matches: Matches) -> VerifiedPair | None:
         first, second = pair
         if len(matches) < FEWEST_MATCHES:
             return None
@@ -105,6 +127,14 @@ def verified_pairs(
         enough = len(geometry.inlier_matches) >= FEWEST_MATCHES
         return VerifiedPair(first, second, matches, geometry) if enough else None
 
+    def check(pair: Pair, found: Candidates) -> VerifiedPair | None:
+        sure = verified(pair, found.matches[found.sure])
+        if sure is None or sure.inliers >= FEW_MATCHES:
+            return sure
+        near = near_epipolar_lines(sure.geometry, features[pair[0]].xy, features[pair[1]].xy, found.matches)
+        more = verified(pair, found.matches[near])
+        return more if more is not None and more.inliers > sure.inliers else sure
+
     with ThreadPoolExecutor(2) as pool:
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
             some = pairs[start : start + _PAIRS_AT_ONCE]
@@ -112,3 +142,19 @@ def verified_pairs(
 
 
 _PAIRS_AT_ONCE = 8
+
+
+def near_epipolar_lines(
+    geometry: pycolmap.TwoViewGeometry, first: NDArray[np.float64], second: NDArray[np.float64], matches: Matches
+) -> NDArray[np.bool_]:
+    """Which of `matches` (M, 2) into the pixels `first` and `second` lie within `MAX_ERROR` (Sampson) of their lines.
+
+    None do where the pair has no fundamental matrix: a plane or a turn explains it.
+    """
+    matrix = np.zeros((3, 3)) if geometry.F is None else np.asarray(geometry.F)
+    here = np.column_stack([first[matches[:, 0]], np.ones(len(matches))])
+    there = np.column_stack([second[matches[:, 1]], np.ones(len(matches))])
+    lines, lines_back = here @ matrix.T, there @ matrix
+    steepness = (lines[:, :2] ** 2).sum(axis=1) + (lines_back[:, :2] ** 2).sum(axis=1)
+    offset = (there * lines).sum(axis=1) ** 2
+    return np.asarray((steepness > 0) & (offset < MAX_ERROR**2 * steepness))

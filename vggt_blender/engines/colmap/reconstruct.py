@@ -16,8 +16,17 @@ from ...exchange.messages import JobError, Reporter
 from ...exchange.reconstruction import Frame, Points, Pose
 from ...exchange.writer import ReconstructionWriter
 from ...inference.frames import FrameSource, SourceFrame
+from .adjustment import Adjusted, refine
 from .dense import write_depth
-from .features import FeatureFinder, Features, working_picture, working_scale
+from .features import (
+    MAX_FEATURES,
+    MAX_FEATURES_ORDERED,
+    FeatureFinder,
+    Features,
+    Gray,
+    working_picture,
+    working_scale,
+)
 from .layout import Placement, placements
 from .mapping import calibrate, initial_camera, solve, write_database
 from .matching import VerifiedPair, pairs_of, verified_pairs
@@ -28,6 +37,11 @@ USES_MASKS = True
 FEWEST_POINTS = 20
 
 _OVERLAP = "Take them so that neighbouring pictures share at least half of what they show, from different places."
+
+_WEAK_LENS = (
+    "The pictures say little about the focal length: others explain them about as well. "
+    "Give the focal length or the field of view where it is known."
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +68,13 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     if turned is not None:
         return finish_turning(writer, source.source, frames, places, turned, job.known)
     model, mapper = _mapped(writer.staging / "matches.db", cameras, pictures.features, pairs, job.known, report)
-    solution = solution_of(model, [working_scale(frame.width, frame.height) for frame in frames])
+    adjusted = _adjusted(model, frames, writer.staging, job.known, report)
+    solution = solution_of(adjusted.model, _scales(frames))
     _warn_of_unplaced(frames, solution, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
-        engine=_engine(solution, mapper, cameras, job.known),
+        engine=_engine(solution, mapper, adjusted, job.known),
         source=source.source,
         frames=[_frame(frame, place, solution, p) for p, (frame, place) in enumerate(zip(frames, places, strict=True))],
     )
@@ -70,12 +85,14 @@ def _read(
 ) -> _Pictures:
     """One pass over the pictures: their features, and their colors at the depth maps' size."""
     assert writer.color is not None
-    finder = FeatureFinder()
+    finder = FeatureFinder(MAX_FEATURES if source.source.kind == "images" else MAX_FEATURES_ORDERED)
     pictures = _Pictures([], [])
     for position, (picture, place) in enumerate(zip(source, places, strict=True)):
         report.progress("features", position, len(places))
         mask = source.mask(position)
-        pictures.features.append(finder.find(working_picture(picture), mask))
+        gray = working_picture(picture)
+        np.save(_working_file(writer.staging, position), gray)
+        pictures.features.append(finder.find(gray, mask))
         pictures.masks.append(None if mask is None else place.reduced(np.where(mask, 255, 0).astype(np.uint8)) > 254)
         writer.color[position][place.window] = place.reduced(picture)
     report.progress("features", len(places), len(places))
@@ -139,6 +156,31 @@ def _mapped(
     return model, mapper
 
 
+def _adjusted(
+    model: pycolmap.Reconstruction, frames: Sequence[SourceFrame], scratch: Path, known: Known, report: Reporter
+) -> Adjusted:
+    def picture(position: int) -> Gray:
+        return np.asarray(np.load(_working_file(scratch, position)))
+
+    def tell(done: int, total: int) -> None:
+        report.progress("adjusting", done, total)
+
+    adjusted = refine(model, _scales(frames), picture, known, tell)
+    if adjusted.model.num_reg_images() < 2:
+        raise JobError("no_overlap", f"The {len(frames)} pictures overlap too little to be joined. {_OVERLAP}")
+    if adjusted.lens_is_weak:
+        report.warning(_WEAK_LENS)
+    return adjusted
+
+
+def _working_file(scratch: Path, position: int) -> Path:
+    return scratch / f"working-{position:06d}.npy"
+
+
+def _scales(frames: Sequence[SourceFrame]) -> list[float]:
+    return [working_scale(frame.width, frame.height) for frame in frames]
+
+
 def _warn_of_unplaced(frames: Sequence[SourceFrame], solution: Solution, report: Reporter) -> None:
     missing = [frame.name for frame, pose in zip(frames, solution.poses, strict=True) if pose is None]
     if missing:
@@ -192,14 +234,17 @@ def _points(solution: Solution, writer: ReconstructionWriter, places: Sequence[P
     )
 
 
-def _engine(solution: Solution, mapper: str, cameras: Sequence[pycolmap.Camera], known: Known) -> dict[str, object]:
+def _engine(solution: Solution, mapper: str, adjusted: Adjusted, known: Known) -> dict[str, object]:
     residuals = np.concatenate([solution.residuals(position) for position in solution.placed])
     return {
         "name": "colmap",
         "model": None,
         "settings": {
             "mapper": mapper,
-            "lens": cameras[0].model_name,
+            "lens": next(iter(adjusted.model.cameras.values())).model_name,
+            "lens_is_weak": adjusted.lens_is_weak,
+            "focal_hold": adjusted.focal_hold,
+            "sharpened": adjusted.sharpened,
             "pycolmap": pycolmap.__version__,
             "known": known.given(),
         },

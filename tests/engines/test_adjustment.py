@@ -1,0 +1,87 @@
+"""The last adjustment by truth: known cameras and points, and observations with a known noise."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pycolmap
+import pytest
+
+from vggt_blender.engines.colmap.adjustment import WEAK, adjust, focal_hold, plainest_lens
+from vggt_blender.exchange.known import Known
+
+NOISE = 0.05
+LOSS = 0.1
+
+
+def model(
+    poses: list[np.ndarray], xyz: np.ndarray, focal: float, terms: tuple[float, ...] = ()
+) -> pycolmap.Reconstruction:
+    """A reconstruction of 640 x 360 frames that see `xyz` with noise; its camera starts without distortion."""
+    rng = np.random.default_rng(0)
+    made = pycolmap.Reconstruction()
+    lens = pycolmap.Camera.create_from_model_name(1, "RADIAL", focal, 640, 360)
+    lens.params = [focal, 320, 180, *(terms or (0, 0))]
+    start = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", focal, 640, 360)
+    made.add_camera_with_trivial_rig(start)
+    points = [made.add_point3D(place, pycolmap.Track(), np.zeros(3, np.uint8)) for place in xyz]
+    for number, pose in enumerate(poses, 1):
+        pixels = lens.img_from_cam(xyz @ pose[:, :3].T + pose[:, 3]) + rng.normal(0, NOISE, (len(xyz), 2))
+        image = pycolmap.Image(name=f"{number}", camera_id=1, image_id=number)
+        image.points2D = pycolmap.Point2DList([pycolmap.Point2D(place) for place in pixels])
+        made.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose))
+        for index, point in enumerate(points):
+            made.add_observation(point, pycolmap.TrackElement(number, index))
+    return made
+
+
+def arc(count: int = 8) -> list[np.ndarray]:
+    """Cameras around the point (0, 0, 6), which they look at."""
+    poses = []
+    for angle in np.linspace(-0.6, 0.6, count):
+        turn = cv2.Rodrigues(np.array([0.1 * np.sin(5 * angle), angle, 0.0]))[0]
+        poses.append(np.column_stack([turn, np.array([0, 0, 6.0]) - turn @ [0, 0, 6.0]]))
+    return poses
+
+
+def dolly(count: int = 8) -> list[np.ndarray]:
+    """Cameras on a line, all looking the same way."""
+    return [np.column_stack([np.eye(3), [-0.15 * step, 0, 0]]) for step in range(count)]
+
+
+def cloud(depth: float, thickness: float, width: float) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return np.column_stack(
+        [rng.uniform(-width, width, (300, 2)) * [1, 0.5], rng.uniform(-1, 1, 300) * thickness + depth]
+    )
+
+
+@pytest.mark.parametrize(
+    ("terms", "lens"), [((), "SIMPLE_PINHOLE"), ((-0.08, 0.0), "SIMPLE_RADIAL"), ((-0.2, 0.25), "RADIAL")]
+)
+def test_the_lens_gets_no_more_terms_than_the_pictures_ask_for(terms: tuple[float, ...], lens: str) -> None:
+    found = plainest_lens(model(arc(), cloud(6, 1.5, 3.0), 500, terms), LOSS, Known())
+    camera = found.cameras[1]
+    assert camera.model_name == lens
+    assert camera.params[0] == pytest.approx(500, rel=2e-3)
+    np.testing.assert_allclose(camera.params[3:], terms[: len(camera.params) - 3], atol=0.02)
+
+
+def test_a_focal_length_that_the_pictures_do_not_tell_is_noticed() -> None:
+    strong, weak = model(arc(), cloud(6, 1.5, 2.5), 500), model(dolly(), cloud(60, 3.0, 15.0), 1500)
+    for made in (strong, weak):
+        adjust(made, LOSS, Known())
+    held, loose = focal_hold(strong, LOSS, Known()), focal_hold(weak, LOSS, Known())
+    assert held is not None
+    assert loose is not None
+    assert held > 5 * WEAK
+    assert loose < WEAK
+
+
+def test_a_known_focal_length_is_held_and_not_doubted() -> None:
+    known = Known(focal_px=510.0)
+    made = model(arc(), cloud(6, 1.5, 2.5), 500)
+    made.cameras[1].params = [510.0, 320, 180, 0]
+    adjust(made, LOSS, known)
+    assert made.cameras[1].params[0] == 510.0
+    assert focal_hold(made, LOSS, known) is None

@@ -1,0 +1,177 @@
+"""The last bundle adjustment: sharpened tracks, robust losses, no more lens than the pictures ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from ...exchange.known import Known
+from .features import Gray
+from .mapping import drop_loose_frames
+from .solution import Observations, Solution, solution_of
+from .subpixel import sharpen
+
+LENSES = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
+"""From the plainest on; each has one focal length and its principal point in the centre."""
+
+WORTH = 0.01
+"""A lens with more freedom must lower the mean robust cost by this part: over-parameterised lenses bend weak solves."""
+
+FIRST_LOSS, LEAST_LOSS = 1.0, 0.1
+"""Working pixels at which the Cauchy loss stops trusting an observation: of the detector's, and of sharpened tracks."""
+
+FEWEST_SHARP = 0.4
+"""Below this share of observations that can be sharpened (blur, noise) all stay as they were found."""
+
+PROBE = 0.01
+"""The focal length is changed by this part to see what holds it."""
+
+WEAK = 0.03
+"""Where that raises the mean robust cost by less than this part, the pictures do not tell the focal length."""
+
+ROUNDS, PROBE_ROUNDS = 50, 12
+"""Steps of an adjustment at the most; a probe starts next to its end."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """The ``model``; the share of its observations that were ``sharpened``; and ``focal_hold``: by what part its
+    robust cost rises where the focal length is one percent off (None where the focal length is known)."""
+
+    model: pycolmap.Reconstruction
+    sharpened: float
+    focal_hold: float | None
+
+    @property
+    def lens_is_weak(self) -> bool:
+        """Whether other focal lengths would explain the pictures about as well."""
+        return self.focal_hold is not None and self.focal_hold < WEAK
+
+
+def refine(
+    model: pycolmap.Reconstruction,
+    scales: Sequence[float],
+    picture: Callable[[int], Gray],
+    known: Known,
+    tell: Callable[[int, int], None],
+) -> Adjusted:
+    """Adjust `model` to sub-pixel agreement.
+
+    `picture` gives the working picture of a position, `scales` its working pixels per source pixel.
+    """
+    adjust(model, FIRST_LOSS, known)
+    before = solution_of(model, scales)
+    observations, share = sharpen(before, scales, picture, tell)
+    loss = FIRST_LOSS
+    if share >= FEWEST_SHARP:
+        _take_over(model, before, observations, scales)
+        adjust(model, FIRST_LOSS / 4, known)
+        loss = max(LEAST_LOSS, 2 * float(np.median(_residuals(model))))
+        adjust(model, loss, known)
+    if known.distortion is None:
+        model = plainest_lens(model, loss, known)
+    drop_loose_frames(model)
+    return Adjusted(model, share if share >= FEWEST_SHARP else 0.0, focal_hold(model, loss, known))
+
+
+def adjust(model: pycolmap.Reconstruction, loss: float, known: Known, *, probe: bool = False) -> None:
+    """Bundle adjustment of all but the principal points, with a Cauchy loss of scale `loss` in working pixels.
+
+    A `probe` is short and holds the focal length, too.
+    """
+    options = pycolmap.BundleAdjustmentOptions(print_summary=False)
+    options.refine_focal_length = not probe and not known.holds_focal
+    options.refine_extra_params = known.distortion is None
+    options.min_track_length = 2
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    options.ceres.loss_function_scale = loss
+    options.ceres.solver_options.max_num_iterations = PROBE_ROUNDS if probe else ROUNDS
+    options.ceres.solver_options.function_tolerance = 1e-6
+    options.ceres.solver_options.num_threads = 2
+    config = pycolmap.BundleAdjustmentConfig()
+    for identifier in model.reg_image_ids():
+        config.add_image(identifier)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+
+
+def plainest_lens(model: pycolmap.Reconstruction, loss: float, known: Known) -> pycolmap.Reconstruction:
+    """`model` with the plainest of `LENSES` that explains it about as well as the next one."""
+    best, best_cost = model, np.inf
+    for lens in LENSES:
+        candidate = pycolmap.Reconstruction(model)
+        for camera in candidate.cameras.values():
+            _set_lens(camera, lens)
+        adjust(candidate, loss, known)
+        cost = _cost(candidate, loss)
+        if cost > (1 - WORTH) * best_cost:
+            break
+        best, best_cost = candidate, cost
+    return best
+
+
+def _set_lens(camera: pycolmap.Camera, lens: str) -> None:
+    """Turn `camera` into another of `LENSES`, as like as can be."""
+    params = [*camera.params, 0.0, 0.0]
+    camera.model = getattr(pycolmap.CameraModelId, lens)
+    camera.params = params[: 3 + LENSES.index(lens)]
+
+
+def focal_hold(model: pycolmap.Reconstruction, loss: float, known: Known) -> float | None:
+    """By what part the robust cost rises at the least where the focal length is held a percent off; None if known."""
+    if known.holds_focal:
+        return None
+    best = _cost(model, loss)
+    costs = []
+    for factor in (1 - PROBE, 1 + PROBE):
+        candidate = pycolmap.Reconstruction(model)
+        for camera in candidate.cameras.values():
+            camera.params = [factor * camera.params[0], *camera.params[1:]]
+        adjust(candidate, loss, known, probe=True)
+        costs.append(_cost(candidate, loss))
+    return min(costs) / max(best, 1e-12) - 1
+
+
+def _residuals(model: pycolmap.Reconstruction) -> Array:
+    """In working pixels, of all observations; those behind a camera are infinite."""
+    found = [np.zeros(0)]
+    for identifier in model.reg_image_ids():
+        image = model.images[identifier]
+        points = image.get_observation_points2D()
+        if not points:
+            continue
+        world = np.array([model.points3D[point.point3D_id].xyz for point in points])
+        pose = image.cam_from_world().matrix()
+        projected = model.cameras[image.camera_id].img_from_cam(world @ pose[:, :3].T + pose[:, 3])
+        offsets = np.linalg.norm(projected - np.array([point.xy for point in points]), axis=1)
+        found.append(np.where(np.isfinite(offsets), offsets, np.inf))
+    return np.concatenate(found)
+
+
+def _cost(model: pycolmap.Reconstruction, loss: float) -> float:
+    residuals = np.minimum(_residuals(model), 1e3 * loss)
+    return float(np.mean(np.log1p((residuals / loss) ** 2)))
+
+
+def _take_over(
+    model: pycolmap.Reconstruction, before: Solution, sharpened: Sequence[Observations], scales: Sequence[float]
+) -> None:
+    """Move the model's observations to where they were sharpened, and delete those that were left out."""
+    row_of = {identifier: row for row, identifier in enumerate(sorted(model.points3D.keys()))}
+    for position in before.placed:
+        image = model.images[position + 1]
+        seen = sharpened[position]
+        places = dict(zip(seen.points.tolist(), seen.xy * scales[position], strict=True))
+        for index in list(image.get_observation_point2D_idxs()):
+            point = image.points2D[index]
+            place = places.get(row_of[point.point3D_id])
+            if place is None:
+                model.delete_observation(image.image_id, index)
+            else:
+                point.xy = place
