@@ -1,9 +1,10 @@
 """Refinement from cameras that are wrong by a network's errors, and from good ones, on shots with known truth.
 
-    python -m benchmarks.refinement TRUTH_FOLDER [--shots exterior room] [--seeds 3] [--json FILE]
+    python -m benchmarks.refinement TRUTH_FOLDER [--shots exterior room] [--starts network] [--seeds 3] [--lens]
 
 Each shot is disturbed by so many degrees, parts of its path and parts of its focal length, independently a frame;
 the depth maps keep the truth's shape and get a wrong scale. A shot without a path gets shifts in parts of its depth.
+With --lens refinement is told the true lens (one that does not zoom).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt_blender.evaluation import Report, Truth, TruthFrame, evaluate, load_truth
+from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.reconstruction import Frame, Pose, load_reconstruction
 from vggt_blender.exchange.writer import ReconstructionWriter
 from vggt_blender.geometry.cameras import camera_center
@@ -119,20 +121,27 @@ def write_disturbed(folder: Path, truth: Truth, source: FrameSource, size: Distu
         writer.finish(engine={"name": "disturbed truth"}, source=source.source, frames=frames)
 
 
-def run(folder: Path, shots: list[str], seeds: int) -> Iterator[Row]:
-    """Every shot by every disturbance by every seed; undisturbed shots once."""
+def run(folder: Path, shots: list[str], starts: list[str], seeds: int, *, lens: bool) -> Iterator[Row]:
+    """Every shot by every disturbance of `starts` by every seed; undisturbed shots once."""
     for shot in shots:
         truth = load_truth(folder / shot / "truth.json")
         source = open_source([str(folder / shot)], kind="sequence")
+        known = true_lens(truth) if lens else Known()
         for size in DISTURBANCES:
-            for seed in range(seeds if size.degrees else 1):
+            for seed in range((seeds if size.degrees else 1) if size.name in starts else 0):
                 with tempfile.TemporaryDirectory() as scratch:
                     target = Path(scratch) / shot
                     write_disturbed(target, truth, source, size, seed)
                     before = evaluate(load_reconstruction(target), truth)
-                    outcome = refine(target, source, Quiet())
+                    outcome = refine(target, source, Quiet(), known=known)
                     after = evaluate(load_reconstruction(target), truth)
                     yield Row(shot, size.name, seed, before, after, outcome)
+
+
+def true_lens(truth: Truth) -> Known:
+    """What an artist with a lens grid and a camera report knows."""
+    lens = truth.frames[0].lens
+    return Known(focal_px=lens.fx, distortion=tuple(lens.distortion or (0.0, 0.0)))
 
 
 HEADER = (
@@ -167,14 +176,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("truth", type=Path, help="folder with one folder a shot, as benchmarks.truth renders them")
     parser.add_argument("--shots", nargs="*")
+    names = [size.name for size in DISTURBANCES]
+    parser.add_argument("--starts", nargs="*", choices=names, default=names)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--lens", action="store_true", help="the lens is known")
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
     options = parser.parse_args()
     logging.disable(logging.INFO)
     shots = options.shots or sorted(path.parent.name for path in options.truth.glob("*/truth.json"))
     print(HEADER)
     rows, worse = [], 0
-    for row in run(options.truth, shots, options.seeds):
+    for row in run(options.truth, shots, options.starts, options.seeds, lens=options.lens):
         print(line(row), flush=True)
         before, after = _pixels(row.before), _pixels(row.after)
         worse += before is not None and after is not None and after > before
