@@ -152,8 +152,11 @@ def test_what_is_known_of_the_lens_is_held(pictures: list[Path], checkpoint: Pat
         assert frame.pose.fx == frame.pose.fy == pytest.approx(320 / np.tan(np.radians(30)))
         assert frame.pose.distortion == (-0.1, 0.02, 0, 0, 0)
     assert result.engine["settings"]["known"] == {"fov": 60, "distortion": [-0.1, 0.02, 0, 0, 0]}
-    zoom = run_job(job(pictures, tmp_path / "zoom", checkpoint, known=Known(zooms=True)), Silent())
-    assert len({frame.pose.fx for frame in load_reconstruction(zoom).frames}) == 3
+    known = Known(zooms=True, locked_off=True)
+    frames = load_reconstruction(run_job(job(pictures, tmp_path / "zoom", checkpoint, known=known), Silent())).frames
+    assert len({frame.pose.fx for frame in frames}) == 3
+    assert not np.any([frame.pose.camera_from_world[:, 3] for frame in frames])
+    assert not np.allclose(frames[0].pose.camera_from_world, frames[2].pose.camera_from_world)
 
 
 def test_mixed_sizes_are_centred_and_portrait_is_whole(checkpoint: Path, tmp_path: Path) -> None:

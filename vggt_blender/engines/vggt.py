@@ -138,6 +138,8 @@ def _poses(source: FrameSource, cameras: Cameras, lens: LensFit, known: Known) -
     for frame, camera_from_world, focal in zip(source.frames, cameras.camera_from_world, lens.focal, strict=True):
         pixels = float(focal * max(frame.width, frame.height))
         pose = (homogeneous(camera_from_world) @ world_from_first)[:3]
+        if known.locked_off:
+            pose[:, 3] = 0
         poses.append(Pose(pose, pixels, pixels, frame.width / 2, frame.height / 2, distortion))
     return poses
 
