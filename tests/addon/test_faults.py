@@ -186,7 +186,7 @@ def test_another_file_in_the_middle(bpy: ModuleType, desk: SimpleNamespace) -> N
 
 BLENDER = """
 import sys, atexit, importlib.util, os, signal
-root, plates, results, end = sys.argv[1:]
+root, plates, results, end, run_in = sys.argv[1:]
 import bpy
 path = root + "/__init__.py"
 spec = importlib.util.spec_from_file_location("vggt_matchmove", path, submodule_search_locations=[root])
@@ -203,25 +203,27 @@ settings = bpy.context.scene.vggt
 settings.source, settings.engine, settings.kind = plates, "colmap", "images"
 operators, session = module.operators, module.operators.session.session
 job = operators.solve.job_of(settings, str(operators.locations.new_result_folder(bpy.context, "plates")))
-task = session.start(operators.locations.interpreter(bpy.context), job, "plates", bpy.context.scene, "keep")
+python = None if run_in == "here" else operators.locations.interpreter(bpy.context)
+task = session.start(python, job, "plates", bpy.context.scene, "keep")
 while task.total == 0 and not task.ended:
     session.step(0.05)
-print("PID", session.client.pid, flush=True)
+print("PID", session.client.pid or os.getpid(), flush=True)
 sys.stdin.readline()
 if end == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.parametrize("end", ["closed", "killed"])
-def test_blender_ends_in_the_middle(desk: SimpleNamespace, tmp_path: Path, end: str) -> None:
+@pytest.mark.parametrize(("end", "run_in"), [("closed", "process"), ("killed", "process"), ("closed", "here")])
+def test_blender_ends_in_the_middle(desk: SimpleNamespace, tmp_path: Path, end: str, run_in: str) -> None:
     plates, results = tmp_path / "plates", tmp_path / "of the other"
-    command = [sys.executable, "-c", BLENDER, str(ROOT), str(plates), str(results), end]
+    command = [sys.executable, "-c", BLENDER, str(ROOT), str(plates), str(results), end, run_in]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as blender:
         assert blender.stdout is not None
         pid = next(int(line.split()[1]) for line in blender.stdout if line.startswith("PID"))
         everyone = family(pid)
-        assert len(everyone) > 1
+        assert len(everyone) > 1 or run_in == "here"
         blender.communicate("go\n", timeout=PATIENCE_S)
+    assert blender.returncode == (0 if end == "closed" else -signal.SIGKILL)
     assert gone(everyone)
     assert not results.exists()

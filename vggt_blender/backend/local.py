@@ -6,6 +6,7 @@ never touches bpy. `LocalClient` is used as `BackendClient` is and gives the sam
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - see submit
 import queue
 import threading
 import time
@@ -55,6 +56,9 @@ class LocalClient:
         if problem is not None:
             raise JobError("no_backend", problem)
         if self._thread is None:
+            # At exit Python has thread pools finish their work before it calls what atexit has; what is registered
+            # here comes before that, where the pools' module is loaded already.
+            threading._register_atexit(self.close)  # type: ignore[attr-defined]
             self._thread = threading.Thread(target=self._work, name="vggt-local", daemon=True)
             self._thread.start()
         self._open.add(job.id)
