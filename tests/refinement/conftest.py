@@ -80,13 +80,22 @@ def paths(kind: str) -> np.ndarray:
     return np.stack(poses)
 
 
-def paint(scene: str, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The picture (HEIGHT, WIDTH, 3) uint8 at twice the resolution reduced, and Z depth (HEIGHT, WIDTH) float32."""
+def mover(k: int) -> np.ndarray:
+    """A large card that crosses the view in front of everything, turning: where it is in frame `k`."""
+    t = 2 * k / (FRAMES - 1) - 1
+    return card((1.1 * t - 0.5 * t, 0.1 * t, 2.6), 1.5, 25 * t)
+
+
+def paint(cards: list[np.ndarray], pose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The picture (HEIGHT, WIDTH, 3) uint8 at twice the resolution reduced, Z depth (HEIGHT, WIDTH) float32, and which
+    of the `cards`, drawn in order, is seen (HEIGHT, WIDTH).
+    """
     picture = np.zeros((2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
     depth = np.full((HEIGHT, WIDTH), np.nan)
+    seen = np.full((HEIGHT, WIDTH), -1)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     rays = np.stack([(columns - LENS.cx) / LENS.fx, (rows - LENS.cy) / LENS.fy, np.ones((HEIGHT, WIDTH))], axis=-1)
-    for seed, plane in enumerate(CARDS[scene]):
+    for seed, plane in enumerate(cards):
         camera = pose[:, :3] @ plane + np.outer(pose[:, 3], [0, 0, 1])
         to_pixels = np.diag([2.0, 2.0, 1.0]) @ LENS.matrix() @ camera
         # OpenCV's coordinates are whole at centres, ours at corners
@@ -100,17 +109,20 @@ def paint(scene: str, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         z = 1 / (rays @ normal)
         uv = np.einsum("ij,hwj->hwi", np.linalg.inv(camera), rays * z[..., None])
         inside = (z > 0) & (uv[..., :2] > 0).all(axis=-1) & (uv[..., :2] < 1).all(axis=-1)
-        depth = np.where(inside & ~(depth < z), z, depth)
-    return cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), depth.astype(np.float32)
+        nearer = inside & ~(depth < z)
+        depth, seen = np.where(nearer, z, depth), np.where(nearer, seed, seen)
+    return cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), depth.astype(np.float32), seen
 
 
-def shoot(folder: Path, scene: str, path: str) -> Truth:
-    """Draw the shot ``folder/shot.1001.png`` ... and return its truth."""
-    folder.mkdir()
+def shoot(folder: Path, scene: str, path: str, *, moving: bool = False) -> Truth:
+    """Draw ``folder/shot.1001.png`` ... and return the truth; with something `moving` also ``folder/masks``."""
+    (folder / "masks").mkdir(parents=True)
     frames = []
     for k, pose in enumerate(paths(path)):
-        picture, depth = paint(scene, pose)
+        picture, depth, seen = paint(CARDS[scene] + ([mover(k)] if moving else []), pose)
         name = f"shot.{1001 + k}.png"
+        if moving:
+            Image.fromarray(np.where(seen == len(CARDS[scene]), 0, 255).astype(np.uint8)).save(folder / "masks" / name)
         Image.fromarray(picture).save(folder / name)
         frames.append(TruthFrame(name, WIDTH, HEIGHT, pose, LENS, depth))
     return Truth(tuple(frames))
@@ -159,11 +171,16 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def shots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Truth]]:
-    """Drawn once: ``arc`` past the cards, ``pan`` over them, and an arc past a bare ``wall``."""
+    """Drawn once: ``arc`` past cards, ``pan`` over them, an arc past a bare ``wall``, the first with a ``mover``."""
     base = tmp_path_factory.mktemp("shots")
     return {
-        name: (base / name, shoot(base / name, scene, path))
-        for name, scene, path in (("arc", "cards", "arc"), ("pan", "cards", "pan"), ("wall", "wall", "arc"))
+        name: (base / name, shoot(base / name, scene, path, moving=name == "mover"))
+        for name, scene, path in (
+            ("arc", "cards", "arc"),
+            ("pan", "cards", "pan"),
+            ("wall", "wall", "arc"),
+            ("mover", "cards", "arc"),
+        )
     }
 
 
@@ -177,7 +194,7 @@ def painted() -> SimpleNamespace:
         Recorder=Recorder,
         lens=LENS,
         depth_scale=DEPTH_SCALE,
-        open=lambda shot: open_source([str(shot)], kind="sequence"),
+        open=lambda shot, mask=None: open_source([str(shot)], kind="sequence", mask=mask),
     )
 
 

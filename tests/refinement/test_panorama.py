@@ -13,7 +13,11 @@ from vggt_blender.evaluation import evaluate
 from vggt_blender.exchange.job import Job
 from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.reconstruction import load_reconstruction
-from vggt_blender.geometry.cameras import camera_center
+from vggt_blender.geometry.cameras import Lens, camera_center, project
+from vggt_blender.refinement.panorama import Match, Panorama, solve_panorama
+from vggt_blender.refinement.rotations import rotation_matrix
+from vggt_blender.refinement.tracks import Observations
+from vggt_blender.refinement.views import Views
 
 
 def solve(shot: Path, output: Path, known: Known, reporter: Any) -> Any:
@@ -61,3 +65,38 @@ def test_locked_off_is_said_to_be_wrong_where_the_camera_moves(shots: Any, paint
     result = solve(shots["arc"][0], tmp_path / "r", Known(locked_off=True), recorder)
     assert result.engine["settings"]["mapper"] == "turns"
     assert any("not locked off" in line for line in recorder.said)
+
+
+def zooming_pan(groups: np.ndarray, focal: np.ndarray) -> Panorama:
+    """Solved from exact tracks of a pan with focal lengths `focal` (N,), where the lens is thought to be `groups`."""
+    rng = np.random.default_rng(4)
+    points = rng.normal(size=(600, 3)) * [0.9, 0.4, 0.1] + [0, 0, 1]
+    count = len(focal)
+    poses = [
+        np.column_stack([rotation_matrix(np.radians([0, 14 * t, 0])), np.zeros(3)]) for t in np.linspace(-1, 1, count)
+    ]
+    seen = np.stack(
+        [project(points, pose, Lens(f, f, 200, 150))[0] for pose, f in zip(poses, focal, strict=True)], axis=1
+    )
+    with np.errstate(invalid="ignore"):
+        inside = ((seen > 0) & (seen < [400, 300])).all(axis=-1)
+    kept = inside.sum(axis=1) >= 3
+    track, frame = np.nonzero(inside[kept])
+    table = Observations(track, frame, seen[kept][track, frame])
+    matches = []
+    for k in range(count - 1):
+        both = inside[kept][:, k] & inside[kept][:, k + 1]
+        matches.append(Match(k, k + 1, seen[kept][both, k], seen[kept][both, k + 1]))
+    lens = Lens(400, 400, 200, 150)
+    ones = np.ones(count)
+    sizes = np.tile([400.0, 300.0], (count, 1))
+    views = Views(np.tile(np.eye(3, 4), (count, 1, 1)), (lens,) * count, groups, sizes, ones, ones > 0)
+    return solve_panorama(table, matches, views, free_focal=True, start_known=False)
+
+
+def test_a_lens_that_zooms_is_found_where_it_is_said_to_zoom() -> None:
+    focal = np.linspace(360, 460, 9)
+    one, each = (zooming_pan(groups, focal) for groups in (np.zeros(9, int), np.arange(9)))
+    np.testing.assert_allclose(each.views.focal, focal, rtol=1e-3)
+    assert np.median(each.error) < 0.01
+    assert np.median(one.error) > 0.5

@@ -182,3 +182,16 @@ def test_without_parallax_and_without_a_turn_there_is_nothing_to_refine(shots, p
     views = views_of(frames, Known())
     with pytest.raises(Refusal, match="no parallax"):
         refine_views(Correspondences(table, ()), views, views, painted.Recorder(), Known())
+
+
+def test_a_mask_keeps_what_moves_out_of_the_solve(shots, painted, tmp_path) -> None:
+    shot, truth = shots["mover"]
+    errors = {}
+    for mask in (None, str(shot / "masks")):
+        folder = tmp_path / ("masked" if mask else "bare")
+        painted.solve(folder, shot, truth, painted.disturb(truth, degrees=2.0, shift=0.12, focal=1.05))
+        refine(folder, painted.open(shot, mask), painted.Recorder())
+        errors[mask] = evaluate(load_reconstruction(folder), truth).reprojection.median
+    masked, bare = errors[str(shot / "masks")], errors[None]
+    assert masked < 0.3
+    assert bare > 2 * masked
