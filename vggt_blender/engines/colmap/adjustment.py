@@ -73,9 +73,10 @@ def refine(
         _take_over(model, before, observations, scales)
         adjust(model, FIRST_LOSS / 4, known)
         loss = max(LEAST_LOSS, 2 * float(np.median(_residuals(model))))
-        adjust(model, loss, known)
     if known.distortion is None:
         model = plainest_lens(model, loss, known)
+    else:
+        adjust(model, loss, known)
     drop_loose_frames(model)
     return Adjusted(model, share if share >= FEWEST_SHARP else 0.0, focal_hold(model, loss, known))
 

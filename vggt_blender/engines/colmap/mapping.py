@@ -26,6 +26,9 @@ FEWEST_OBSERVATIONS = 12
 MOST_ERROR = 4.0
 """Working pixels; observations farther from where their point projects, or behind the camera, are deleted."""
 
+TRACKS_PER_FRAME = 500
+"""So many of the longest tracks of each frame place the cameras; the others are triangulated at the end."""
+
 _SEED = 0
 _THREADS = 2
 
@@ -137,6 +140,7 @@ def run_mapper(
 
 def _global_options(known: Known) -> pycolmap.GlobalPipelineOptions:
     options = pycolmap.GlobalPipelineOptions(random_seed=_SEED, num_threads=_THREADS)
+    options.mapper.track_required_tracks_per_view = TRACKS_PER_FRAME
     options.mapper.bundle_adjustment.refine_focal_length = not known.holds_focal
     options.mapper.bundle_adjustment.refine_extra_params = known.distortion is None
     return options
