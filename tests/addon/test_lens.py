@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -56,3 +56,33 @@ def test_refinement_is_for_engines_that_need_it(addon: ModuleType, settings: obj
     assert addon.operators.solve.job_of(settings, "/out").refine
     settings.engine = "colmap"
     assert not addon.operators.solve.job_of(settings, "/out").refine
+
+
+class Paper:
+    """Stands for a layout: notes which properties are drawn, which have to be there."""
+
+    def __init__(self, drawn: list[str]) -> None:
+        self.drawn = drawn
+
+    def column(self, **_: object) -> Paper:
+        return Paper(self.drawn)
+
+    def prop(self, data: object, name: str, *, index: int = -1, **_: object) -> None:
+        assert name in data.bl_rna.properties
+        self.drawn.append(name if index < 0 else f"{name}{index}")
+
+
+def drawn(bpy: ModuleType, addon: ModuleType) -> list[str]:
+    paper = Paper([])
+    addon.ui.lens.VGGT_PT_lens.draw(SimpleNamespace(layout=paper), bpy.context)
+    return paper.drawn
+
+
+def test_only_what_was_chosen_asks_for_numbers(bpy: ModuleType, addon: ModuleType, settings: object) -> None:
+    assert drawn(bpy, addon) == ["lens", "use_distortion", "locked_off", "zooms", "use_distance", "refine"]
+    settings.known.lens = "mm"
+    assert {"focal_mm", "sensor_mm", "focal_is_start"} < set(drawn(bpy, addon))
+    settings.known.lens, settings.known.use_distortion, settings.known.use_distance = "fov", True, True
+    everything = drawn(bpy, addon)
+    assert {"fov", "distortion0", "distortion4", "distance_first", "distance_last", "distance"} < set(everything)
+    assert "focal_mm" not in everything
