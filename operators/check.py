@@ -15,6 +15,8 @@ from .locations import ROOT
 DOCTOR = ("-m", "vggt_blender", "doctor", "--json")
 ENGINE_NAMES = {"colmap": "COLMAP", "vggt": "VGGT"}
 
+WITHOUT_VGGT = "The backend has no PyTorch: set it up again with VGGT, or choose a Python that has it."
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -61,11 +63,15 @@ class Check:
             return None
         problem: str | None = self.report.get("engines", {}).get(engine)
         if problem is not None:
-            return problem
+            return WITHOUT_VGGT if engine == "vggt" else problem
         here = [row["path"] for row in self.models() if model in ("", row["name"])]
         if engine == "vggt" and here and not any(here):
             return "The model's weights are not on this machine: download them, or use a file."
         return None
+
+    def lacks_vggt(self) -> bool:
+        """Whether the backend is known to be without what VGGT needs."""
+        return (self.report or {}).get("engines", {}).get("vggt") is not None
 
     def models(self) -> list[dict[str, Any]]:
         """The models that can be had, as `models --json` says; none where nobody has been asked."""

@@ -9,7 +9,7 @@ from bpy.props import StringProperty
 
 from ..vggt_blender.exchange.messages import JobError
 from .backend_setup import setup
-from .check import check
+from .check import WITHOUT_VGGT, check
 from .locations import interpreter
 from .model_download import OFFLINE, download
 from .pump import follow
@@ -29,6 +29,9 @@ class VGGT_OT_download_model(bpy.types.Operator):
     def poll(cls, _context: bpy.types.Context) -> bool:
         if download.running or setup.running:
             cls.poll_message_set("A download is running" if download.running else "The backend is being set up")
+            return False
+        if check.lacks_vggt():
+            cls.poll_message_set(WITHOUT_VGGT)
             return False
         if not bpy.app.online_access:
             cls.poll_message_set(OFFLINE)

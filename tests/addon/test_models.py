@@ -150,6 +150,20 @@ def test_solve_says_why_before_anybody_tries(bpy: ModuleType, addon: ModuleType,
     assert addon.operators.solve.job_of(settings, "/out").model is None
 
 
+def test_a_backend_without_torch_is_told_for_artists(bpy: ModuleType, addon: ModuleType, chosen: Path) -> None:
+    """As `doctor` answers where the set-up left VGGT out."""
+    bpy.ops.vggt.check_backend()
+    check = addon.operators.check.check
+    check.report["engines"]["vggt"] = "The engine 'vggt' needs the library 'torch', which this Python does not have."
+    settings = bpy.context.scene.vggt
+    settings.source, settings.engine = "/pictures/solve", "vggt"
+    assert "set it up again with VGGT" in addon.operators.solve.obstacle(bpy.context)
+    assert not bpy.ops.vggt.solve.poll()
+    assert not bpy.ops.vggt.download_model.poll()
+    check.report["engines"]["vggt"] = None
+    assert bpy.ops.vggt.download_model.poll()
+
+
 def test_a_download_ends_with_the_program_that_started_it(chosen: Path, hub: Any, tmp_path: Path) -> None:
     hub.goes_on.clear()
     command = [str(tmp_path / "python"), "-m", "vggt_blender", "models", "download", "small"]
