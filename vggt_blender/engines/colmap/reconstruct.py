@@ -168,7 +168,7 @@ def _adjusted(
     adjusted = refine(model, _scales(frames), picture, known, tell)
     if adjusted.model.num_reg_images() < 2:
         raise JobError("no_overlap", f"The {len(frames)} pictures overlap too little to be joined. {_OVERLAP}")
-    if adjusted.lens_is_weak:
+    if adjusted.lens_is_weak and not known.zooms:
         report.warning(_WEAK_LENS)
     return adjusted
 

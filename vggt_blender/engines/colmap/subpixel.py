@@ -32,8 +32,8 @@ LEAST_CORRELATION = 0.85
 LEAST_CONTRAST = 2.0
 """Standard deviation (grey levels) of a patch that can be aligned."""
 
-FEWEST_AGREEING = 3
-"""Observations, the reference among them, that make a sharp track; others stay as they were."""
+FEWEST_AGREEING, LEAST_AGREEING = 2, 0.5
+"""Observations, the reference among them, and their share of the track that make it sharp; others stay as they were."""
 
 Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -69,17 +69,19 @@ def sharpen(
     placed = solution.placed
     references = _references(solution, scales, picture, lambda done: tell(done, 2 * len(placed)))
     moved: dict[int, tuple[Array, Bool]] = {}
-    agreeing = np.zeros(len(solution.xyz), np.int64)
+    agreeing, seeing = np.zeros(len(solution.xyz), np.int64), np.zeros(len(solution.xyz), np.int64)
     for done, position in enumerate(placed):
         tell(len(placed) + done, 2 * len(placed))
         moved[position] = _aligned(solution, references, position, scales[position], picture(position))
         np.add.at(agreeing, solution.observations[position].points[moved[position][1]], 1)
+        np.add.at(seeing, solution.observations[position].points, 1)
+    is_sharp = (agreeing >= FEWEST_AGREEING) & (agreeing >= LEAST_AGREEING * seeing)
     result = list(solution.observations)
     sharpened = 0
     for position in placed:
         seen = solution.observations[position]
         xy, good = moved[position]
-        sharp = agreeing[seen.points] >= FEWEST_AGREEING
+        sharp = is_sharp[seen.points]
         sharpened += int((sharp & good).sum())
         keep = good | ~sharp
         result[position] = Observations(seen.points[keep], np.where((sharp & good)[:, None], xy, seen.xy)[keep])
