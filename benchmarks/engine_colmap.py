@@ -199,9 +199,10 @@ def camera_line(row: Row) -> str:
 
 def depth_line(row: Row) -> str:
     """One line of the table of depth maps."""
-    depth = None if row.report is None else row.report.depth
-    if depth is None:
+    if row.report is None or row.report.depth is None:
         return f"| {row.shot} | {row.side} | - | - | - | - |"
+
+    depth = row.report.depth
 
     def share(error: float | None, coverage: float | None) -> str:
         return "-" if error is None or coverage is None else f"{error:.4f} @ {100 * coverage:.1f} %"
@@ -210,7 +211,7 @@ def depth_line(row: Row) -> str:
         share(depth.abs_rel, depth.coverage),
         share(depth.abs_rel_flat, depth.coverage_flat),
         share(depth.abs_rel_edge, depth.coverage_edge),
-        _seconds(row.seconds, ("depth",), depth.frames),
+        _seconds(row.seconds, ("depth",), row.report.registered),
     ]
     return f"| {row.shot} | {row.side} | {' | '.join(cells)} |"
 
