@@ -6,6 +6,7 @@ from ..operators.aligning import current_shot
 from ..vggt_blender.scene.alignment import ROOT
 from ..vggt_blender.scene.filters import AGREEMENT, CONFIDENCE, EDGE, FARTHEST, FIRST_FRAME, LAST_FRAME, NEAREST
 
+SHORT = {EDGE: "Depth Edges"}  # where the name does not fit a narrow sidebar
 GROUPS = ((CONFIDENCE, EDGE, AGREEMENT), (NEAREST, FARTHEST), (FIRST_FRAME, LAST_FRAME))
 
 
@@ -33,5 +34,5 @@ class VGGT_PT_filters(bpy.types.Panel):
             column = layout.column(align=True)
             for name in names:
                 if name in root:
-                    column.prop(root, f'["{name}"]', text=name, slider=name == CONFIDENCE)
+                    column.prop(root, f'["{name}"]', text=SHORT.get(name, name), slider=name == CONFIDENCE)
         layout.operator("vggt.reset_filters", icon="LOOP_BACK")
