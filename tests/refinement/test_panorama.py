@@ -67,7 +67,7 @@ def test_locked_off_is_said_to_be_wrong_where_the_camera_moves(shots: Any, paint
     assert any("not locked off" in line for line in recorder.said)
 
 
-def zooming_pan(groups: np.ndarray, focal: np.ndarray) -> Panorama:
+def exact_pan(groups: np.ndarray, focal: np.ndarray, k1: float = 0.0) -> Panorama:
     """Solved from exact tracks of a pan with focal lengths `focal` (N,), where the lens is thought to be `groups`."""
     rng = np.random.default_rng(4)
     points = rng.normal(size=(600, 3)) * [0.9, 0.4, 0.1] + [0, 0, 1]
@@ -76,7 +76,11 @@ def zooming_pan(groups: np.ndarray, focal: np.ndarray) -> Panorama:
         np.column_stack([rotation_matrix(np.radians([0, 14 * t, 0])), np.zeros(3)]) for t in np.linspace(-1, 1, count)
     ]
     seen = np.stack(
-        [project(points, pose, Lens(f, f, 200, 150))[0] for pose, f in zip(poses, focal, strict=True)], axis=1
+        [
+            project(points, pose, Lens(f, f, 200, 150, (k1, 0, 0, 0, 0)))[0]
+            for pose, f in zip(poses, focal, strict=True)
+        ],
+        axis=1,
     )
     with np.errstate(invalid="ignore"):
         inside = ((seen > 0) & (seen < [400, 300])).all(axis=-1)
@@ -91,12 +95,19 @@ def zooming_pan(groups: np.ndarray, focal: np.ndarray) -> Panorama:
     ones = np.ones(count)
     sizes = np.tile([400.0, 300.0], (count, 1))
     views = Views(np.tile(np.eye(3, 4), (count, 1, 1)), (lens,) * count, groups, sizes, ones, ones > 0)
-    return solve_panorama(table, matches, views, free_focal=True, start_known=False)
+    return solve_panorama(table, matches, views, free_focal=True, start_known=False, free_distortion=True)
 
 
 def test_a_lens_that_zooms_is_found_where_it_is_said_to_zoom() -> None:
     focal = np.linspace(360, 460, 9)
-    one, each = (zooming_pan(groups, focal) for groups in (np.zeros(9, int), np.arange(9)))
+    one, each = (exact_pan(groups, focal) for groups in (np.zeros(9, int), np.arange(9)))
     np.testing.assert_allclose(each.views.focal, focal, rtol=1e-3)
     assert np.median(each.error) < 0.01
     assert np.median(one.error) > 0.5
+
+
+def test_a_pan_through_a_lens_that_distorts() -> None:
+    found = exact_pan(np.zeros(9, int), np.full(9, 380.0), k1=-0.12)
+    assert found.views.lenses[0].distortion[0] == pytest.approx(-0.12, abs=0.006)
+    assert found.views.focal[0] == pytest.approx(380, rel=0.002)
+    assert np.median(found.error) < 0.02

@@ -31,6 +31,9 @@ LEAST_IN_TURN = 4
 
 _ROBUST_DEGREES = 0.5
 
+MOST_BENT, BENT_STEP, WORTH = 0.3, 0.004, 0.8
+"""The largest k1 that is looked for, how finely, and the share of the cost that may remain for it to be believed."""
+
 
 @dataclass(frozen=True)
 class Match:
@@ -54,13 +57,24 @@ class Panorama:
     table: Observations
     error: Array
 
+    def cost(self) -> float:
+        """Robust, for comparison."""
+        return float(np.log1p(self.error**2).sum())
+
 
 def solve_panorama(
-    table: Observations, matches: Sequence[Match], views: Views, *, free_focal: bool, start_known: bool
+    table: Observations,
+    matches: Sequence[Match],
+    views: Views,
+    *,
+    free_focal: bool,
+    start_known: bool,
+    free_distortion: bool = False,
 ) -> Panorama | None:
     """Solve `table` as seen from one place; the poses of `views` are ignored, its lenses are where the solution starts.
 
-    Returns None where the matches do not join at least two frames.
+    Distortion (k1), where it is free, is taken if it explains much of what turns alone do not. Returns None where the
+    matches do not join at least two frames.
     """
     few = longest(table, TRACKS, len(views))
     best: Panorama | None = None
@@ -72,10 +86,39 @@ def solve_panorama(
         if begin.placed.sum() < 2 or not joined.tracks:
             return None
         turned, error = turn_only(joined, begin, free_focal=free_focal)
-        if best is None or np.log1p(error**2).sum() < np.log1p(best.error**2).sum():
-            seen = np.bincount(joined.frame, minlength=len(views)) >= LEAST_IN_TURN
-            best = Panorama(_from_first(replace(turned, placed=begin.placed & seen)), joined, error)
+        seen = np.bincount(joined.frame, minlength=len(views)) >= LEAST_IN_TURN
+        found = Panorama(_from_first(replace(turned, placed=begin.placed & seen)), joined, error)
+        if best is None or found.cost() < best.cost():
+            best = found
+    if free_distortion and best is not None:
+        best = _bent(best, free_focal)
     return best
+
+
+def _bent(straight: Panorama, free_focal: bool) -> Panorama:
+    """With the radial distortion that explains the pictures best (golden section), or as it was where none helps."""
+
+    def bent_by(k1: float) -> Panorama:
+        lenses = tuple(replace(lens, distortion=(k1, 0.0, 0.0, 0.0, 0.0)) for lens in straight.views.lenses)
+        begin = replace(straight.views, lenses=lenses)
+        turned, error = turn_only(straight.table, begin, free_focal=free_focal)
+        return Panorama(_from_first(turned), straight.table, error)
+
+    ratio = (np.sqrt(5) - 1) / 2
+    low, high = -MOST_BENT, MOST_BENT
+    inner = [high - ratio * (high - low), low + ratio * (high - low)]
+    found = [bent_by(k1) for k1 in inner]
+    while high - low > BENT_STEP:
+        if found[0].cost() < found[1].cost():
+            high, inner[1], found[1] = inner[1], inner[0], found[0]
+            inner[0] = high - ratio * (high - low)
+            found[0] = bent_by(inner[0])
+        else:
+            low, inner[0], found[0] = inner[0], inner[1], found[1]
+            inner[1] = low + ratio * (high - low)
+            found[1] = bent_by(inner[1])
+    best = min(found, key=Panorama.cost)
+    return best if best.cost() < WORTH * straight.cost() else straight
 
 
 def _from_first(views: Views) -> Views:

@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from ..geometry.alignment import mean_rotation
 from .rotations import rotation_matrix
 from .tracks import Observations
+from .triangulation import LOST
 from .views import Views
 
 Array = NDArray[np.float64]
 
 LOSS = 1.0
 """Scale of the Cauchy weights, working pixels."""
+
+
+REPEATS = 8
 
 
 @dataclass(frozen=True)
@@ -30,16 +34,29 @@ class _State:
 def turn_only(table: Observations, views: Views, *, free_focal: bool, iterations: int = 40) -> tuple[Views, Array]:
     """The cameras that explain `table` best from one place: the mean of their places.
 
-    Levenberg-Marquardt on rotations, focal lengths and track directions. Returns the views and each observation's
-    distance (O,) in working pixels. The whole is turned like the input.
+    Levenberg-Marquardt on rotations, focal lengths and track directions; distortion is held. Returns the views and each
+    observation's distance (O,) in working pixels. The whole is turned like the input.
     """
+    turned, error = _turn(table, views, free_focal=free_focal, iterations=iterations)
+    if free_focal and any(lens.distortion is not None for lens in views.lenses):
+        for _ in range(REPEATS):  # what is straight in the picture depends on the focal length
+            before = turned.focal
+            turned, error = _turn(table, turned, free_focal=True, iterations=iterations)
+            if np.abs(turned.focal / before - 1).max() < 1e-4:
+                break
+    return turned, error
+
+
+def _turn(table: Observations, views: Views, *, free_focal: bool, iterations: int) -> tuple[Views, Array]:
     _, group = np.unique(views.groups, return_inverse=True)
-    flat = views.focal[table.frame, None] * views.rays(table.frame, table.xy)
+    rays = views.rays(table.frame, table.xy)
+    usable = np.isfinite(rays).all(axis=1)  # what lies beyond where the distortion folds over says nothing
+    flat = views.focal[table.frame, None] * np.where(usable[:, None], rays, 0.0)
     start = np.einsum("oji,oj->oi", views.poses[table.frame, :, :3], _rays(flat, views.focal[table.frame]))
     directions = _means(start, table)
     state = _State(views.poses[:, :, :3].copy(), np.zeros(group.max() + 1), directions)
     focal0 = views.focal
-    problem = _Problem(table, flat, focal0, group, free_focal)
+    problem = _Problem(table, flat, usable, focal0, group, free_focal)
     best, damping = problem.cost(state), 1e-3
     for _ in range(iterations):
         trial = problem.step(state, damping)
@@ -52,7 +69,8 @@ def turn_only(table: Observations, views: Views, *, free_focal: bool, iterations
             damping *= 10
             if damping > 1e6:
                 break
-    return _moved(views, state, group), np.linalg.norm(problem.offsets(state)[0], axis=1)
+    error = np.linalg.norm(problem.offsets(state)[0], axis=1)
+    return _moved(views, state, group), np.where(usable, error, LOST)
 
 
 def _rays(flat: Array, focal: Array) -> Array:
@@ -79,10 +97,12 @@ def _moved(views: Views, state: _State, group: NDArray[np.intp]) -> Views:
 
 @dataclass(frozen=True)
 class _Problem:
-    """``flat`` (O, 2) undistorted offsets from the principal point in pixels of the starting ``focal`` (N,)."""
+    """``flat`` (O, 2) undistorted offsets from the principal point in pixels of the starting ``focal`` (N,); only the
+    ``usable`` (O,) ones count."""
 
     table: Observations
     flat: Array
+    usable: NDArray[np.bool_]
     focal: Array
     group: NDArray[np.intp]
     free_focal: bool
@@ -97,12 +117,12 @@ class _Problem:
 
     def cost(self, state: _State) -> float:
         offset = self.offsets(state)[0]
-        return float(np.log1p((offset**2).sum(axis=1) / LOSS**2).sum())
+        return float((self.usable * np.log1p((offset**2).sum(axis=1) / LOSS**2)).sum())
 
     def step(self, state: _State, damping: float) -> _State:
         """One damped Gauss-Newton step; directions are eliminated track by track."""
         offset, seen, focal = self.offsets(state)
-        weight = 1 / (1 + (offset**2).sum(axis=1) / LOSS**2)
+        weight = self.usable / (1 + (offset**2).sum(axis=1) / LOSS**2)
         basis = _across(state.directions)
         turned, shift, zoom = self._slopes(state, basis, seen, focal)
         count, lenses = len(self.focal), len(state.log_focal)

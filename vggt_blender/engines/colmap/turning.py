@@ -66,7 +66,14 @@ def turning_camera(
     ]
     started = all(camera.has_prior_focal_length for camera in cameras)
     views = _views(frames, cameras, known)
-    turned = solve_panorama(table, matches, views, free_focal=not known.holds_focal, start_known=started)
+    turned = solve_panorama(
+        table,
+        matches,
+        views,
+        free_focal=not known.holds_focal,
+        start_known=started,
+        free_distortion=known.distortion is None,
+    )
     if turned is None:
         return None
     explained = np.median(turned.error) <= MEDIAN and np.percentile(turned.error, 90) <= MOST
