@@ -68,17 +68,25 @@ def refine(
     adjust(model, FIRST_LOSS, known)
     before = solution_of(model, scales)
     observations, share = sharpen(before, scales, picture, tell)
-    loss = FIRST_LOSS
     if share >= FEWEST_SHARP:
-        _take_over(model, before, observations, scales)
-        adjust(model, FIRST_LOSS / 4, known)
-        loss = max(LEAST_LOSS, 2 * float(np.median(_residuals(model))))
+        sharp = pycolmap.Reconstruction(model)
+        _take_over(sharp, before, observations, scales)
+        adjust(sharp, FIRST_LOSS / 4, known)
+        loss = max(LEAST_LOSS, 2 * float(np.median(_residuals(sharp))))
+        sharp = _finished(sharp, loss, known)
+        if sharp.num_reg_images() == len(before.placed):  # a frame that little holds may hang on what was left out
+            return Adjusted(sharp, share, focal_hold(sharp, loss, known))
+    model = _finished(model, FIRST_LOSS, known)
+    return Adjusted(model, 0.0, focal_hold(model, FIRST_LOSS, known))
+
+
+def _finished(model: pycolmap.Reconstruction, loss: float, known: Known) -> pycolmap.Reconstruction:
     if known.distortion is None:
         model = plainest_lens(model, loss, known)
     else:
         adjust(model, loss, known)
     drop_loose_frames(model)
-    return Adjusted(model, share if share >= FEWEST_SHARP else 0.0, focal_hold(model, loss, known))
+    return model
 
 
 def adjust(model: pycolmap.Reconstruction, loss: float, known: Known, *, probe: bool = False) -> None:
