@@ -62,8 +62,11 @@ def test_the_world_stays_and_depth_and_points_follow_the_cameras(shots, painted,
         assert ratio == pytest.approx(1.0, abs=0.02), frame.name
     assert (result.confidence[3] == 4).all()
     assert (result.color[5] == 5).all()
-    assert result.frames[2].extra == {"mark": 2}
+    assert result.frames[2].extra["mark"] == 2
     assert result.tracks.xy.shape == (8, 3, 2)
+    # the figures of quality are those of the new cameras
+    assert 0 < result.engine["residual_px"] < 0.5
+    assert all(frame.extra["residual_px"] < 0.5 and frame.extra["observations"] > 50 for frame in result.frames)
     # points lie on what the pictures show: on the surface that the depth map has at their place
     pose = result.frames[4].pose
     pixels, depth = project(result.points.xyz, pose.camera_from_world, Lens(pose.fx, pose.fy, pose.cx, pose.cy))

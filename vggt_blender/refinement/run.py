@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,11 +51,13 @@ LENS_NAMES = {
 
 @dataclass(frozen=True)
 class _Result:
-    """What goes into the folder: ``frames``, one factor a depth map (N,), and the new sparse structure or None."""
+    """What goes into the folder: ``frames``, one factor a depth map (N,), the sparse structure or None, and the median
+    ``residual_px`` where there is a new one."""
 
     frames: list[Frame]
     factors: Array
     points: Points | None
+    residual_px: float | None
 
 
 def refine(
@@ -197,13 +200,31 @@ def _result(reconstruction: Reconstruction, refined: Refined, source: FrameSourc
     views, frames = refined.views, reconstruction.frames
     known = views.placed | refined.held
     poses: list[Pose | None] = [pose_of(views, k) if known[k] else None for k in range(len(frames))]
-    new = [replace(frame, pose=pose) for frame, pose in zip(frames, poses, strict=True)]
-    factors = np.ones(len(frames))
-    if refined.adjusted is None:
-        return _Result(new, factors, reconstruction.points)
+    adjusted, factors = refined.adjusted, np.ones(len(frames))
+    residuals = _residuals(adjusted, views) if adjusted is not None else [np.zeros(0)] * len(frames)
+    new = [
+        replace(frame, pose=pose, extra=_quality(frame.extra, mine))
+        for frame, pose, mine in zip(frames, poses, residuals, strict=True)
+    ]
+    if adjusted is None:
+        return _Result(new, factors, reconstruction.points, None)
     if reconstruction.depth is not None:
-        factors = depth_factors(refined.adjusted, views, frames, reconstruction.depth)
-    return _Result(new, factors, _points(refined.adjusted, views, source))
+        factors = depth_factors(adjusted, views, frames, reconstruction.depth)
+    return _Result(new, factors, _points(adjusted, views, source), float(np.median(np.concatenate(residuals))))
+
+
+def _residuals(adjusted: Adjusted, views: Views) -> list[Array]:
+    """Per frame the distances in source pixels between what it sees and where the structure projects."""
+    table, error = adjusted.used, adjusted.structure.error / views.scales[adjusted.used.frame]
+    return [error[table.frame == k] for k in range(len(views))]
+
+
+def _quality(extra: Mapping[str, Any], residuals: Array) -> dict[str, Any]:
+    """`extra` with a frame's figures of the new solve in place of those of the old one."""
+    kept = {name: value for name, value in extra.items() if name not in ("residual_px", "observations")}
+    if not len(residuals):
+        return kept
+    return {**kept, "residual_px": float(np.median(residuals)), "observations": len(residuals)}
 
 
 def _points(adjusted: Adjusted, views: Views, source: FrameSource) -> Points:
@@ -229,7 +250,10 @@ def _points(adjusted: Adjusted, views: Views, source: FrameSource) -> Points:
 def _write(folder: Path, result: _Result, outcome: RefinementReport) -> None:
     with ReconstructionWriter(folder, overwrite=True) as writer:
         old = load_reconstruction(folder)
-        engine, source, units, extra, tracks = old.engine, old.source, old.units, old.extra, old.tracks
+        engine, source, units, extra, tracks = dict(old.engine), old.source, old.units, old.extra, old.tracks
+        engine.pop("residual_px", None)
+        if result.residual_px is not None:
+            engine["residual_px"] = result.residual_px
         copy_dense(old, result.factors, writer)
         del old
         if result.points is not None:
