@@ -152,8 +152,8 @@ def _look_from_behind(scene: bpy.types.Scene, poses: Sequence[Matrix], reach: fl
     ahead.z = 0.0
     ahead.normalize()
     side = ahead.cross(Vector((0, 0, 1)))
-    eye = middle - 0.62 * reach * ahead + 0.36 * reach * side + Vector((0, 0, 0.48 * reach))
-    target = middle + 0.42 * reach * ahead - 0.02 * reach * side + Vector((0, 0, 0.02 * reach))
+    eye = middle - 0.74 * reach * ahead + 0.43 * reach * side + Vector((0, 0, 0.55 * reach))
+    target = middle + 0.5 * reach * ahead - 0.04 * reach * side + Vector((0, 0, 0.08 * reach))
     data = bpy.data.cameras.new("preview")
     data.lens, data.clip_start, data.clip_end = 34.0, 0.01 * reach, 100 * reach
     view = bpy.data.objects.new("preview", data)
