@@ -35,6 +35,7 @@ class Processes:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
         try:
             yield cls(rank, count, chosen)
+            dist.barrier()  # one that leaves early takes its connections along while others still use them
         finally:
             dist.destroy_process_group()
 
