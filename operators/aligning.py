@@ -21,6 +21,13 @@ def current_shot(context: bpy.types.Context) -> Holder | None:
     return shot if shot is not None and shot.find(ROOT) is not None else None
 
 
+def needs_shot(operator: type[bpy.types.Operator], shot: object) -> bool:
+    """For `poll`: whether there is a `shot` to work on, else what to do."""
+    if shot is None:
+        operator.poll_message_set("Select a part of an imported shot")
+    return shot is not None
+
+
 class Aligns:
     """A mix-in for operators: ``points`` is how many the artist has to choose, and `matrix` says where they go."""
 
@@ -29,8 +36,7 @@ class Aligns:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if current_shot(context) is None:
-            cls.poll_message_set("Select a part of an imported shot")
+        if not needs_shot(cls, current_shot(context)):
             return False
         if cls.points and picked_count(context) != cls.points:
             cls.poll_message_set(

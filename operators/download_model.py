@@ -9,6 +9,7 @@ from bpy.props import StringProperty
 
 from ..vggt_blender.exchange.messages import JobError
 from .backend_setup import setup
+from .cancels import Cancels
 from .check import WITHOUT_VGGT, check
 from .locations import interpreter
 from .model_download import OFFLINE, download
@@ -72,20 +73,9 @@ class VGGT_OT_download_model(bpy.types.Operator):
         return next((row for row in check.models() if row["name"] == self.model), None)
 
 
-class VGGT_OT_cancel_download(bpy.types.Operator):
+class VGGT_OT_cancel_download(Cancels, bpy.types.Operator):
     """Stop the download. What was fetched is kept for the next one"""
 
     bl_idname = "vggt.cancel_download"
     bl_label = "Cancel Download"
-    bl_options = {"REGISTER"}
-
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        if not download.running or download.cancelling:
-            cls.poll_message_set("It is stopping already" if download.running else "Nothing to cancel")
-            return False
-        return True
-
-    def execute(self, _context: bpy.types.Context) -> set[str]:
-        download.cancel()
-        return {"FINISHED"}
+    program = download

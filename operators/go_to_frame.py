@@ -6,7 +6,7 @@ from bpy.props import BoolProperty, StringProperty
 from ..vggt_blender.scene.collection import Holder
 from ..vggt_blender.scene.look import go_to_frame
 from ..vggt_blender.scene.quality import FrameQuality, Quality, bad_frames, kept_quality
-from .aligning import current_shot
+from .aligning import current_shot, needs_shot
 
 
 def shot_quality(context: bpy.types.Context) -> tuple[Holder, Quality] | None:
@@ -21,10 +21,7 @@ class _LooksAtFrame:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if shot_quality(context) is None:
-            cls.poll_message_set("Select a part of an imported shot")
-            return False
-        return True
+        return needs_shot(cls, shot_quality(context))
 
     def look(self, context: bpy.types.Context, shot: Holder, frame: FrameQuality) -> None:
         """Go there; a 3D View that this was called from looks through the camera."""

@@ -12,7 +12,7 @@ from ..vggt_blender.exchange.reconstruction import Reconstruction, load_reconstr
 from ..vggt_blender.scene.alignment import ROOT, over_old_solve, solved_cameras
 from ..vggt_blender.scene.collection import FOLDER, KIND, Holder
 from ..vggt_blender.scene.timeline import Timeline
-from .aligning import current_shot
+from .aligning import current_shot, needs_shot
 
 
 def shot_reconstruction(shot: Holder) -> Reconstruction:
@@ -36,8 +36,7 @@ class NeedsShot:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         shot = current_shot(context)
-        if shot is None:
-            cls.poll_message_set("Select a part of an imported shot")
+        if not needs_shot(cls, shot):
             return False
         if cls.needs_footage and shot.collection.get(KIND) == "images":
             cls.poll_message_set("This needs a video or an image sequence: separate photos are no shot")

@@ -4,19 +4,15 @@ import bpy
 
 from ..operators.aligning import current_shot
 from ..vggt_blender.scene.alignment import ROOT
+from .tab import SubPanel
 from .text import draw_wrapped
 
 
-class VGGT_PT_alignment(bpy.types.Panel):
+class VGGT_PT_alignment(SubPanel, bpy.types.Panel):
     """Tools that move the shot's parent empty, in the order of the work."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "VGGT"
     bl_label = "Alignment"
-    bl_parent_id = "VGGT_PT_shot"
     bl_order = 3
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

@@ -5,22 +5,18 @@ import bpy
 from ..operators.aligning import current_shot
 from ..operators.export import FORMATS
 from ..vggt_blender.scene.export import SUFFIXES, missing_exporter
+from .tab import SubPanel
 from .text import draw_wrapped
 
 ICONS = {"CHAN": "CAMERA_DATA", "USD": "FILE_3D", "ALEMBIC": "FILE_3D", "PLY": "OUTLINER_OB_POINTCLOUD",
          "STMAP": "MOD_LATTICE"}  # fmt: skip
 
 
-class VGGT_PT_delivery(bpy.types.Panel):
+class VGGT_PT_delivery(SubPanel, bpy.types.Panel):
     """Exports that need no backend; the command line has more."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "VGGT"
     bl_label = "Delivery"
-    bl_parent_id = "VGGT_PT_shot"
     bl_order = 6
-    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

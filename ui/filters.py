@@ -5,21 +5,17 @@ import bpy
 from ..operators.aligning import current_shot
 from ..vggt_blender.scene.alignment import ROOT
 from ..vggt_blender.scene.filters import AGREEMENT, CONFIDENCE, EDGE, FARTHEST, FIRST_FRAME, LAST_FRAME, NEAREST
+from .tab import SubPanel
 
 SHORT = {EDGE: "Depth Edges"}  # where the name does not fit a narrow sidebar
 GROUPS = ((CONFIDENCE, EDGE, AGREEMENT), (NEAREST, FARTHEST), (FIRST_FRAME, LAST_FRAME))
 
 
-class VGGT_PT_filters(bpy.types.Panel):
+class VGGT_PT_filters(SubPanel, bpy.types.Panel):
     """What the points and planes of the shot show."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "VGGT"
     bl_label = "Filters"
-    bl_parent_id = "VGGT_PT_shot"
     bl_order = 4
-    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -2,17 +2,14 @@
 
 import bpy
 
+from .tab import SubPanel
 
-class VGGT_PT_lens(bpy.types.Panel):
+
+class VGGT_PT_lens(SubPanel, bpy.types.Panel):
     """Lens, camera move and scale as the artist knows them."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "VGGT"
     bl_label = "Lens & Shot"
-    bl_parent_id = "VGGT_PT_shot"
     bl_order = 0
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

@@ -13,19 +13,14 @@ from ..vggt_blender.exchange.messages import JobError
 from .backend import draw_setup
 from .notice import draw_notices
 from .progress import draw_tasks
+from .tab import SubPanel, Tab
 from .text import draw_wrapped
 
 # two ways to import a listed result again: label, icon, and what becomes of the shot and the scene's settings
 IMPORTS = (("Update", "FILE_REFRESH", "update", "keep"), ("Import Again", "IMPORT", "new", "ask"))
 
 
-class _Tab:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "VGGT"
-
-
-class VGGT_PT_shot(_Tab, bpy.types.Panel):
+class VGGT_PT_shot(Tab, bpy.types.Panel):
     """Source, main button, progress and messages."""
 
     bl_label = "VGGT Matchmove"
@@ -47,13 +42,11 @@ class VGGT_PT_shot(_Tab, bpy.types.Panel):
         draw_notices(layout, width, lambda notice: True)
 
 
-class VGGT_PT_options(_Tab, bpy.types.Panel):
+class VGGT_PT_options(SubPanel, bpy.types.Panel):
     """How to solve and what to bring in."""
 
     bl_label = "Options"
-    bl_parent_id = "VGGT_PT_shot"
     bl_order = 0
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
@@ -73,7 +66,7 @@ class VGGT_PT_options(_Tab, bpy.types.Panel):
         layout.prop(settings, "placement", text="Scene")
 
 
-class VGGT_PT_results(_Tab, bpy.types.Panel):
+class VGGT_PT_results(Tab, bpy.types.Panel):
     """Reconstructions on disk that belong to this scene."""
 
     bl_label = "Results"

@@ -6,6 +6,7 @@ import bpy.utils.previews
 from ..operators.go_to_frame import shot_quality
 from ..vggt_blender.scene.quality import BadFrame, Quality, advice, bad_frames
 from ..vggt_blender.scene.quality_graph import SIZE, highest_residual, quality_graph
+from .tab import SubPanel
 from .text import draw_wrapped
 
 LISTED = 8
@@ -14,16 +15,11 @@ ICONS = {"missing": "CANCEL", "residual": "ERROR", "points": "OUTLINER_OB_POINTC
 _graphs: dict[str, bpy.utils.previews.ImagePreviewCollection] = {}
 
 
-class VGGT_PT_quality(bpy.types.Panel):
+class VGGT_PT_quality(SubPanel, bpy.types.Panel):
     """The error by frame, and the frames that stand out."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "VGGT"
     bl_label = "Quality"
-    bl_parent_id = "VGGT_PT_shot"
     bl_order = 2
-    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -3,18 +3,14 @@
 import bpy
 
 from ..operators.aligning import current_shot
+from .tab import SubPanel
 
 
-class VGGT_PT_tracking(bpy.types.Panel):
+class VGGT_PT_tracking(SubPanel, bpy.types.Panel):
     """The plate as a clip, its tracks, and a scene to put things into."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "VGGT"
     bl_label = "Clip and Compositing"
-    bl_parent_id = "VGGT_PT_shot"
     bl_order = 5
-    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -191,17 +191,7 @@ def _tracks(scene: Scene, pictures: list[NetworkPicture], usable: NDArray[np.boo
 
 def _frames(source: FrameSource, pictures: list[NetworkPicture], poses: list[Pose], cameras: Cameras) -> list[Frame]:
     return [
-        Frame(
-            name=frame.name,
-            path=frame.path,
-            index=frame.index,
-            number=frame.number,
-            width=frame.width,
-            height=frame.height,
-            pose=pose,
-            depth_to_image=picture.image_from_network,
-            extra={"raw_focal_network": [float(value) for value in focal]},
-        )
+        frame.solved(pose, picture.image_from_network, {"raw_focal_network": [float(value) for value in focal]})
         for frame, picture, pose, focal in zip(source.frames, pictures, poses, cameras.focal, strict=True)
     ]
 

@@ -87,6 +87,15 @@ class Frame:
         return self.pose is not None
 
 
+RESIDUAL, OBSERVATIONS = "residual_px", "observations"
+"""Entries of a frame: the median distance (source pixels) of what it sees from where the solution puts it; how many."""
+
+
+def frame_quality(residuals: NDArray[np.floating[Any]]) -> dict[str, Any]:
+    """A frame's entries for its `residuals` (M,) in source pixels; none where it sees nothing."""
+    return {RESIDUAL: float(np.median(residuals)), OBSERVATIONS: len(residuals)} if len(residuals) else {}
+
+
 @dataclass(frozen=True)
 class Points:
     """Sparse structure: ``xyz`` (P, 3) float32, ``rgb`` (P, 3) uint8, ``error`` (P,) pixels, ``observations`` (P,)."""

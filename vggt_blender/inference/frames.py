@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.job import FrameRange
 from ..exchange.messages import Reporter
-from ..exchange.reconstruction import Source
+from ..exchange.reconstruction import Frame, Pose, Source
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,12 @@ class SourceFrame:
     width: int
     height: int
     focal_px: float | None
+
+    def solved(self, pose: Pose | None, depth_to_image: NDArray[np.float64], extra: dict[str, Any]) -> Frame:
+        """This frame in a reconstruction: with its `pose` (None: not registered) and depth map; `extra` entries."""
+        return Frame(
+            self.name, self.path, self.index, self.number, self.width, self.height, pose, depth_to_image, extra
+        )
 
 
 class FrameSource(Protocol):

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from ..exchange.known import Known
 from ..exchange.messages import JobError, Reporter
-from ..exchange.reconstruction import Frame, Points, Pose, Reconstruction, load_reconstruction
+from ..exchange.reconstruction import (
+    OBSERVATIONS,
+    RESIDUAL,
+    Frame,
+    Points,
+    Pose,
+    Reconstruction,
+    frame_quality,
+    load_reconstruction,
+)
 from ..exchange.writer import ReconstructionWriter
 from ..geometry.alignment import Similarity, align_cameras
 from ..geometry.cameras import camera_center, homogeneous, invert_pose
@@ -221,10 +230,8 @@ def _residuals(adjusted: Adjusted, views: Views) -> list[Array]:
 
 def _quality(extra: Mapping[str, Any], residuals: Array) -> dict[str, Any]:
     """`extra` with a frame's figures of the new solve in place of those of the old one."""
-    kept = {name: value for name, value in extra.items() if name not in ("residual_px", "observations")}
-    if not len(residuals):
-        return kept
-    return {**kept, "residual_px": float(np.median(residuals)), "observations": len(residuals)}
+    kept = {name: value for name, value in extra.items() if name not in (RESIDUAL, OBSERVATIONS)}
+    return kept | frame_quality(residuals)
 
 
 def _points(adjusted: Adjusted, views: Views, source: FrameSource) -> Points:
@@ -251,9 +258,9 @@ def _write(folder: Path, result: _Result, outcome: RefinementReport) -> None:
     with ReconstructionWriter(folder, overwrite=True) as writer:
         old = load_reconstruction(folder)
         engine, source, units, extra, tracks = dict(old.engine), old.source, old.units, old.extra, old.tracks
-        engine.pop("residual_px", None)
+        engine.pop(RESIDUAL, None)
         if result.residual_px is not None:
-            engine["residual_px"] = result.residual_px
+            engine[RESIDUAL] = result.residual_px
         copy_dense(old, result.factors, writer)
         del old
         if result.points is not None:

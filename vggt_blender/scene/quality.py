@@ -13,7 +13,7 @@ from functools import lru_cache
 import bpy
 import numpy as np
 
-from ..exchange.reconstruction import Reconstruction
+from ..exchange.reconstruction import OBSERVATIONS, RESIDUAL, Reconstruction
 from .lenses import lens_bend
 from .timeline import Timeline
 
@@ -85,8 +85,8 @@ def measure_quality(reconstruction: Reconstruction, timeline: Timeline) -> Quali
             name=frame.name,
             frame=timeline.frame(position),
             registered=frame.registered,
-            residual_px=_finite(frame.extra.get("residual_px")) if frame.registered else None,
-            points=_count(frame.extra.get("observations")) if frame.registered else None,
+            residual_px=_finite(frame.extra.get(RESIDUAL)) if frame.registered else None,
+            points=_count(frame.extra.get(OBSERVATIONS)) if frame.registered else None,
         )
         for position, frame in enumerate(reconstruction.frames)
     )

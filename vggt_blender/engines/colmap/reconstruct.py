@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pycolmap
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ...exchange.job import Job
 from ...exchange.known import Known
 from ...exchange.messages import JobError, Reporter
-from ...exchange.reconstruction import Frame, Points, Pose
+from ...exchange.reconstruction import Frame, Points, Pose, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...inference.frames import FrameSource, SourceFrame
 from .adjustment import Adjusted, refine
@@ -191,24 +192,13 @@ def _warn_of_unplaced(frames: Sequence[SourceFrame], solution: Solution, report:
 def _frame(frame: SourceFrame, place: Placement, solution: Solution, position: int) -> Frame:
     pose, lens = solution.poses[position], solution.lenses[position]
     solved = None
-    extra: dict[str, float] = {}
+    extra: dict[str, Any] = {}
     if pose is not None and lens is not None:
         k1, k2, p1, p2, k3 = lens.distortion or (0.0,) * 5
         distortion = None if lens.distortion is None else (k1, k2, p1, p2, k3)
         solved = Pose(pose, lens.fx, lens.fy, lens.cx, lens.cy, distortion)
-        residuals = solution.residuals(position)
-        extra = {"residual_px": float(np.median(residuals)), "observations": len(residuals)}
-    return Frame(
-        name=frame.name,
-        path=frame.path,
-        index=frame.index,
-        number=frame.number,
-        width=frame.width,
-        height=frame.height,
-        pose=solved,
-        depth_to_image=place.depth_to_image,
-        extra=extra,
-    )
+        extra = frame_quality(solution.residuals(position))
+    return frame.solved(solved, place.depth_to_image, extra)
 
 
 def _points(solution: Solution, writer: ReconstructionWriter, places: Sequence[Placement]) -> Points:

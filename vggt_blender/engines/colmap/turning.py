@@ -14,7 +14,7 @@ import pycolmap
 
 from ...exchange.known import Known
 from ...exchange.messages import Reporter
-from ...exchange.reconstruction import Frame, Source
+from ...exchange.reconstruction import Source, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...geometry.cameras import Lens
 from ...inference.frames import SourceFrame
@@ -126,19 +126,8 @@ def finish_turning(
     written = []
     for position, (frame, place) in enumerate(zip(frames, places, strict=True)):
         mine = error[table.frame == position]
-        written.append(
-            Frame(
-                name=frame.name,
-                path=frame.path,
-                index=frame.index,
-                number=frame.number,
-                width=frame.width,
-                height=frame.height,
-                pose=pose_of(views, position) if views.placed[position] else None,
-                depth_to_image=place.depth_to_image,
-                extra={"residual_px": float(np.median(mine)), "observations": len(mine)} if len(mine) else {},
-            )
-        )
+        pose = pose_of(views, position) if views.placed[position] else None
+        written.append(frame.solved(pose, place.depth_to_image, frame_quality(mine)))
     settings = {"mapper": "turns", "pycolmap": pycolmap.__version__, "known": known.given()}
     return writer.finish(
         engine={
