@@ -7,10 +7,10 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..vggt_blender.delivery.formats import export
 from ..vggt_blender.exchange.messages import JobError
-from ..vggt_blender.scene.alignment import ROOT, in_the_scene
+from ..vggt_blender.exchange.placing import placed
 from ..vggt_blender.scene.collection import Holder
 from ..vggt_blender.scene.export import SUFFIXES, export_scene, missing_exporter
-from .shots import NeedsShot, shot_reconstruction
+from .shots import NeedsShot, shot_in_the_scene
 
 FORMATS = (
     ("CHAN", "Camera (.chan)", "The camera's path for Nuke and others: position, rotation, field of view"),
@@ -63,6 +63,5 @@ class VGGT_OT_export(NeedsShot, bpy.types.Operator):
         if self.format in SUFFIXES:
             export_scene(context.scene, shot, self.format, path, planes=self.use_planes)
         else:
-            reconstruction = in_the_scene(shot_reconstruction(shot), shot.find(ROOT))
-            export(reconstruction, self.format.lower(), path, overwrite=bool(ENDINGS[self.format]))
+            export(placed(*shot_in_the_scene(shot)), self.format.lower(), path, overwrite=bool(ENDINGS[self.format]))
         self.report({"INFO"}, f"Wrote '{path}'")

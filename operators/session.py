@@ -1,4 +1,4 @@
-"""The solves under way: what the pump keeps up to date, the operators change and the panels show.
+"""The solves and exports under way: what the pump keeps up to date, the operators change and the panels show.
 
 Nothing here waits for the backend on Blender's main thread. The backend gets one job at a time, so that one that dies
 takes no other job along.
@@ -18,9 +18,11 @@ import bpy
 
 from ..vggt_blender.backend.client import BackendClient
 from ..vggt_blender.backend.local import LocalClient
-from ..vggt_blender.exchange.job import Job
+from ..vggt_blender.exchange.export import Export
 from ..vggt_blender.exchange.messages import CANCELLED, JobError, Message
 from ..vggt_blender.exchange.reconstruction import load_reconstruction
+from ..vggt_blender.exchange.requests import Request
+from ..vggt_blender.exchange.undistorted import FOLDER as STRAIGHT
 from .importing import build_result
 from .locations import ROOT
 from .results import list_result
@@ -53,7 +55,7 @@ class Session:
         """The last thing that needs saying."""
         return self.notices[-1] if self.notices else None
 
-    def start(self, interpreter: Path | None, job: Job, title: str, scene: bpy.types.Scene, placement: str) -> Task:
+    def start(self, interpreter: Path | None, job: Request, title: str, scene: bpy.types.Scene, placement: str) -> Task:
         """Send `job` to the backend of `interpreter` (None: this Python), after those that are under way.
 
         Raises `JobError` where the backend does not start.
@@ -73,7 +75,7 @@ class Session:
         if task is None:
             return
         if task.arrived is not None:
-            self._end(task, Notice("Solved, not imported.", folder=task.arrived))
+            self._end(task, Notice(f"{task.outcome}, not imported.", folder=task.arrived))
         elif not task.begun:
             self._end(task, None)
         elif self.client is not None:
@@ -145,7 +147,7 @@ class Session:
             return False
         scene = task.home.find() if task.home is not None else None
         if scene is None:
-            self._end(task, Notice("Solved, but its scene is not open any more.", folder=task.arrived))
+            self._end(task, Notice(f"{task.outcome}, but its scene is not open any more.", folder=task.arrived))
             return True
         try:
             warnings = [*task.warnings, *_import_undoably(task.arrived, scene, task.placement)]
@@ -225,11 +227,20 @@ class Session:
             task.warnings.append(str(message["message"]))
             self.note(f"{task.title}: {message['message']}")
         elif kind == "done":
-            task.stage, task.arrived = "Importing", Path(message["path"])
+            self._done(task, Path(message["path"]))
         elif message["code"] == CANCELLED:
             self._end(task, Notice("Cancelled."))
         else:
             self._end(task, Notice(message["message"], message["detail"], failed=True))
+
+    def _done(self, task: Task, path: Path) -> None:
+        """A solve is imported; of what was written only straightened plates change the scene."""
+        if not isinstance(task.job, Export):
+            task.stage, task.arrived = "Importing", path
+        elif task.job.to == STRAIGHT:
+            task.stage, task.arrived = "Updating", path.parent
+        else:
+            self._end(task, Notice(f"Written to '{path}'."))
 
     def _fail(self, failure: Exception) -> None:
         notice, task = notice_of(failure), self._running or self.task

@@ -8,8 +8,10 @@ from typing import Any
 import bpy
 
 from ..vggt_blender.exchange.messages import JobError
+from ..vggt_blender.exchange.placing import placed
 from ..vggt_blender.exchange.reconstruction import Reconstruction, load_reconstruction
-from ..vggt_blender.scene.alignment import ROOT, over_old_solve, solved_cameras
+from ..vggt_blender.geometry.alignment import Similarity
+from ..vggt_blender.scene.alignment import ROOT, over_old_solve, place_of, solved_cameras
 from ..vggt_blender.scene.collection import FOLDER, KIND, Holder
 from ..vggt_blender.scene.timeline import Timeline
 from .aligning import current_shot, needs_shot
@@ -17,8 +19,24 @@ from .aligning import current_shot, needs_shot
 
 def shot_reconstruction(shot: Holder) -> Reconstruction:
     """The shot's reconstruction, read again, in the world of the cameras that are in the scene. Raises `JobError`."""
-    folder = Path(bpy.path.abspath(str(shot.collection.get(FOLDER, ""))))
-    reconstruction = load_reconstruction(folder)
+    reconstruction = load_reconstruction(_folder(shot))
+    return placed(reconstruction, _over_old_solve(shot, reconstruction))
+
+
+def shot_in_the_scene(shot: Holder) -> tuple[Reconstruction, Similarity]:
+    """The shot's reconstruction, read again, and what carries it to where the artist's alignment puts it.
+
+    Raises `JobError`.
+    """
+    reconstruction = load_reconstruction(_folder(shot))
+    return reconstruction, place_of(shot.find(ROOT)).after(_over_old_solve(shot, reconstruction))
+
+
+def _folder(shot: Holder) -> Path:
+    return Path(bpy.path.abspath(str(shot.collection.get(FOLDER, ""))))
+
+
+def _over_old_solve(shot: Holder, reconstruction: Reconstruction) -> Similarity:
     return over_old_solve(reconstruction, solved_cameras(shot, reconstruction, Timeline.of(reconstruction)))
 
 

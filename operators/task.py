@@ -1,4 +1,4 @@
-"""One solve as the add-on follows it, and how it ended.
+"""One solve or export as the add-on follows it, and how it ended.
 
 Scenes are remembered by their ids, never by reference: undo and file loading replace them.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import bpy
 
-from ..vggt_blender.exchange.job import Job
+from ..vggt_blender.exchange.export import Export
+from ..vggt_blender.exchange.requests import Request
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,13 @@ class Notice:
 
 @dataclass(eq=False)
 class Task:
-    """One solve: its job, what runs it (None: this Python), where its result goes, and its progress.
+    """One solve or export: what was asked for, what runs it (None: this Python), whose it is, and its progress.
 
-    ``begun`` once the backend has it, ``arrived`` (the result's folder) once it is solved, ``ended`` once it is over.
+    ``begun`` once the backend has it, ``arrived`` (a reconstruction's folder) once there is something to bring into the
+    scene, ``ended`` once it is over.
     """
 
-    job: Job
+    job: Request
     interpreter: Path | None
     title: str
     home: Home | None
@@ -62,3 +64,13 @@ class Task:
     ended: bool = False
     failure: Notice | None = None
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def exports(self) -> bool:
+        """Whether it writes something for other programs, rather than solve."""
+        return isinstance(self.job, Export)
+
+    @property
+    def outcome(self) -> str:
+        """What it is, in a word, once the backend is done with it."""
+        return "Written" if self.exports else "Solved"

@@ -31,7 +31,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "backend": (set(), {"exchange", "cli"}),
     "model": ({"torch"}, set()),
     "inference": (NUMPY | PICTURES | WEIGHTS, {"exchange", "geometry", "model"}),
-    "engines": (NUMPY | PICTURES | WEIGHTS, {"exchange", "geometry", "model", "inference", "refinement"}),
+    # of delivery what the worker is asked to export
+    "engines": (NUMPY | PICTURES | WEIGHTS, {"exchange", "geometry", "model", "inference", "refinement", "delivery"}),
     "refinement": (NUMPY | PICTURES | WEIGHTS, {"exchange", "geometry", "model", "inference", "engines"}),
     "evaluation": (NUMPY | PICTURES, {"exchange", "geometry"}),
     "delivery": (NUMPY | PICTURES, {"exchange", "geometry", "inference"}),

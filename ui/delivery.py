@@ -2,18 +2,19 @@
 
 import bpy
 
+from ..operators import export, export_in_backend
 from ..operators.aligning import current_shot
-from ..operators.export import FORMATS
 from ..vggt_blender.scene.export import SUFFIXES, missing_exporter
 from .tab import SubPanel
 from .text import draw_wrapped
 
 ICONS = {"CHAN": "CAMERA_DATA", "USD": "FILE_3D", "ALEMBIC": "FILE_3D", "PLY": "OUTLINER_OB_POINTCLOUD",
-         "STMAP": "MOD_LATTICE"}  # fmt: skip
+         "STMAP": "MOD_LATTICE", "GLB": "OUTLINER_OB_POINTCLOUD", "COLMAP": "FILE_FOLDER",
+         "UNDISTORTED": "IMAGE_DATA"}  # fmt: skip
 
 
 class VGGT_PT_delivery(SubPanel, bpy.types.Panel):
-    """Exports that need no backend; the command line has more."""
+    """Exports: by Blender itself, and by the backend."""
 
     bl_label = "Delivery"
     bl_order = 6
@@ -24,11 +25,13 @@ class VGGT_PT_delivery(SubPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column(align=True)
-        for name, label, _ in FORMATS:
+        for name, label, _ in export.FORMATS:
             row = column.row(align=True)
             row.enabled = name not in SUFFIXES or not missing_exporter(name)
             row.operator("vggt.export", text=label, icon=ICONS[name]).format = name
         reasons = {missing_exporter(name) for name in SUFFIXES} - {""}
         if reasons:
             draw_wrapped(self.layout, "This Blender was built without what is grey.", context.region.width, icon="INFO")
-        draw_wrapped(self.layout, "COLMAP, GLB and straightened plates: command line, 'export'.", context.region.width)
+        column = self.layout.column(align=True)
+        for name, label, _ in export_in_backend.FORMATS:
+            column.operator("vggt.export_in_backend", text=label, icon=ICONS[name]).format = name

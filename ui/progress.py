@@ -7,6 +7,9 @@ from ..operators.session import session
 from ..operators.task import Task
 from .text import about, draw_wrapped
 
+COMES_IN = "Solved. It comes in as soon as you are back in Object Mode."
+UPDATES = "Written. The shot is updated as soon as you are back in Object Mode."
+
 
 def draw_tasks(layout: bpy.types.UILayout, width: float) -> None:
     """Every task that is not over, in its order."""
@@ -24,9 +27,10 @@ def draw_tasks(layout: bpy.types.UILayout, width: float) -> None:
 
 
 def _draw_task(layout: bpy.types.UILayout, task: Task, width: float) -> None:
-    layout.label(text=iface_("Solving {}").format(task.title), icon="TRACKER", translate=False)
+    doing, icon = (iface_("Writing {}"), "EXPORT") if task.exports else (iface_("Solving {}"), "TRACKER")
+    layout.label(text=doing.format(task.title), icon=icon, translate=False)
     if task.arrived is not None:
-        draw_wrapped(layout, "Solved. It comes in as soon as you are back in Object Mode.", width)
+        draw_wrapped(layout, UPDATES if task.exports else COMES_IN, width)
     else:
         stage = "Stopping" if task.cancelling else task.stage.capitalize()
         draw_progress(layout, stage, task.done, task.total)

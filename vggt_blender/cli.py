@@ -17,6 +17,7 @@ from typing import Any
 from .exchange.job import DEVICES, ENGINES, SOURCE_KINDS, FrameRange, Job
 from .exchange.known import Distance, Known
 from .exchange.messages import CANCELLED, JobError, Message, Reporter
+from .exchange.requests import Request
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -224,16 +225,16 @@ def _conclude(message: Message, as_json: bool, verbose: bool) -> int:
     return DONE
 
 
-def reconstruct_here(job: Job, report: Reporter) -> Path:
-    """Run `job` in this process and return its finished folder. Raises `JobError`."""
+def run_here(request: Request, report: Reporter) -> Path:
+    """Run `request` in this process and return what it made. Raises `JobError`."""
     from .backend.serve import absolute
-    from .engines.run import run_job
+    from .engines.worker import run_request
 
-    return run_job(absolute(job), report)
+    return run_request(absolute(request), report)
 
 
 def unload_here() -> None:
-    """Free the models that `reconstruct_here` keeps between jobs."""
+    """Free the models that `run_here` keeps between jobs."""
     from .engines.run import unload_models
 
     unload_models()

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..exchange import messages
-from ..exchange.job import Job
 from ..exchange.messages import JobError, Message
+from ..exchange.requests import Request, request_line
 from .environment import NO_BACKEND
 from .process import BackendProcess
 
@@ -50,13 +50,13 @@ class BackendClient:
         """Whether a submitted job has not ended yet."""
         return bool(self._open)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Request) -> None:
         """Queue `job`, starting the backend where it does not run. Raises `JobError` where it cannot start."""
         if self._process is None or self._process.exit_status is not None:
             self._process = BackendProcess(self.interpreter, self._root, self._arguments)
             self._spoke = False
         self._open[job.id] = None
-        self._send({"type": "job", **job.to_dict()})
+        self._send(request_line(job))
 
     def cancel(self, job_id: str) -> None:
         """Ask the backend to stop the job; its ``error`` message with code ``cancelled`` says when it has."""

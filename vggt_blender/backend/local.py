@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from ..exchange import messages
-from ..exchange.job import Job
 from ..exchange.messages import FINAL_TYPES, Cancelled, JobError, Message
 from ..exchange.reporter import JobReporter
+from ..exchange.requests import Request
 from .estimate import RemainingTime
 
 LIBRARIES = {"numpy": "numpy", "PIL": "pillow", "av": "av", "cv2": "opencv-python-headless"}
@@ -40,7 +40,7 @@ class LocalClient:
 
     def __init__(self) -> None:
         self._news: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._open: set[str] = set()
         self._cancelled: set[str] = set()
         self._thread: threading.Thread | None = None
@@ -50,7 +50,7 @@ class LocalClient:
         """Whether a submitted job has not ended yet."""
         return bool(self._open)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Request) -> None:
         """Queue `job`. Raises `JobError` where this Python lacks what it takes."""
         problem = obstacle()
         if problem is not None:
@@ -105,7 +105,7 @@ class LocalClient:
             self._news.put(self._run(job))
         cli.unload_here()
 
-    def _run(self, job: Job) -> Message:
+    def _run(self, job: Request) -> Message:
         """The job's last message."""
         from .. import cli
 
@@ -121,7 +121,7 @@ class LocalClient:
             if job.id in self._cancelled:
                 raise Cancelled
             reporter = JobReporter(job.id, send, lambda: job.id in self._cancelled)
-            return messages.done(job.id, str(cli.reconstruct_here(job, reporter)))
+            return messages.done(job.id, str(cli.run_here(job, reporter)))
         except JobError as failure:
             return messages.error(job.id, failure)
         except Exception as failure:  # a library that does not load

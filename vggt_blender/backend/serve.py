@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from ..exchange import messages
 from ..exchange.job import Job
 from ..exchange.messages import JobError, Message
+from ..exchange.requests import KINDS, Request, read_request
 from .supervisor import Supervisor
 
 
@@ -57,8 +58,11 @@ def listen(supervisor: Supervisor, *, only_cancel: bool = False) -> None:
     threading.Thread(target=_stop_without_reader, args=(supervisor,), name="reader-gone", daemon=True).start()
 
 
-def absolute(job: Job) -> Job:
-    """The same job with paths that do not depend on the current folder."""
+def absolute(request: Request) -> Request:
+    """The same request with paths that do not depend on the current folder."""
+    if not isinstance(request, Job):
+        return dataclasses.replace(request, folder=_absolute(request.folder), output=_absolute(request.output))
+    job = request
     model = job.model if job.model is None or not Path(job.model).expanduser().exists() else _absolute(job.model)
     return dataclasses.replace(
         job,
@@ -95,15 +99,15 @@ def _obey(line: str, supervisor: Supervisor, only_cancel: bool) -> None:
         return
     elif kind == "unload":
         supervisor.unload()
-    elif kind == "job":
+    elif kind in KINDS:
         try:
-            supervisor.submit(absolute(Job.from_dict({key: request[key] for key in request if key != "type"})))
+            supervisor.submit(absolute(read_request(request)))
         except JobError as failure:
             supervisor.refuse(named if isinstance(named, str) else "", failure)
     else:
         supervisor.refuse(
             named if isinstance(named, str) else "",
-            JobError("usage", "A line of input must be a JSON object with the type 'job', 'cancel' or 'unload'."),
+            JobError("usage", "A line of input must be a JSON object of type 'job', 'export', 'cancel' or 'unload'."),
         )
 
 

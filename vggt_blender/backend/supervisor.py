@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ..exchange import messages
-from ..exchange.job import Job
 from ..exchange.messages import Cancelled, JobError, Message
+from ..exchange.requests import Request, request_line
 from ..exchange.staging import absent_folders, discard_of, remove_empty
 from .estimate import RemainingTime
 from .process import BackendProcess
@@ -37,7 +37,7 @@ _NEARLY_FULL = 16 * 2**20
 
 @dataclass
 class _Running:
-    job: Job
+    job: Request
     made: list[Path]  # folders that the job is about to create
     remaining: RemainingTime
     overdue_at: float | None = None  # set once it is cancelled
@@ -54,7 +54,7 @@ class Supervisor:
         self._deliver = deliver
         self._log = log
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[Request] = deque()
         self._running: _Running | None = None
         self._worker: BackendProcess | None = None
         self._ending = False
@@ -64,7 +64,7 @@ class Supervisor:
         """Have `run` call `action` (one of the methods below) on its own thread."""
         self._requests.put(action)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Request) -> None:
         """Queue a job."""
         names = [waiting.id for waiting in self._waiting] + ([self._running.job.id] if self._running else [])
         if job.id in names:
@@ -126,7 +126,7 @@ class Supervisor:
         except queue.Empty:
             return
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Request) -> None:
         self._running = _Running(job, absent_folders(Path(job.output)), RemainingTime())
         if self._worker is None or self._worker.exit_status is not None:
             inherited = os.environ.get("PYTHONPATH")
@@ -139,7 +139,7 @@ class Supervisor:
             except JobError as failure:
                 self._finish(messages.error(job.id, failure))
                 return
-        self._tell({"type": "job", **job.to_dict()})
+        self._tell(request_line(job))
 
     def _follow(self) -> None:
         """Pass on what the worker says; end a job whose worker is gone or does not stop."""
@@ -170,7 +170,7 @@ class Supervisor:
         worker.kill()
         worker.close(grace_s=0.5)
         self._worker = None
-        discard_of(worker.pid, Path(running.job.output))
+        discard_of(worker.pid, running.job.staged_in)
         remove_empty(running.made)
         self._finish(messages.error(running.job.id, failure))
 
@@ -189,7 +189,7 @@ class Supervisor:
             self._worker.kill()
         self._worker.close(grace_s=1.0)
         if self._running is not None:
-            discard_of(self._worker.pid, Path(self._running.job.output))
+            discard_of(self._worker.pid, self._running.job.staged_in)
             remove_empty(self._running.made)
         self._worker = None
 

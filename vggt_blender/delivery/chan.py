@@ -11,16 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exchange.messages import JobError
+from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Reconstruction
+from ..exchange.undistorted import with_straight_plates
 from ..geometry.gltf_axes import camera_matrix_y_up
 
 
-def write(reconstruction: Reconstruction, path: Path) -> None:
-    """Frames that were placed, under the plate's own numbers (stills: 1, 2, 3, ...)."""
+def write(reconstruction: Reconstruction, path: Path, _report: Reporter) -> None:
+    """Frames that were placed, under the plate's own numbers (stills: 1, 2, 3, ...), with the field of view of the
+    straightened plates where there are some."""
     lines = []
     previous = np.zeros(3)
-    for frame in reconstruction.frames:
+    for frame in with_straight_plates(reconstruction).frames:
         if frame.pose is None:
             continue
         matrix = camera_matrix_y_up(frame.pose.camera_from_world)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exchange.messages import JobError
+from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Reconstruction
+from ..exchange.reporter import SILENCE
 from ..geometry.cameras import Lens, sample_pixels, unproject
 
 POINT_LIMIT = 2_000_000
@@ -14,7 +15,10 @@ CONFIDENCE_PERCENTILE = 20.0
 
 
 def gather_points(
-    reconstruction: Reconstruction, limit: int = POINT_LIMIT, percentile: float = CONFIDENCE_PERCENTILE
+    reconstruction: Reconstruction,
+    limit: int = POINT_LIMIT,
+    percentile: float = CONFIDENCE_PERCENTILE,
+    report: Reporter = SILENCE,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """World points (P, 3) in OpenCV's axes and their sRGB colors (P, 3), at most `limit`.
 
@@ -22,7 +26,7 @@ def gather_points(
     depth. Raises `JobError` where there is neither.
     """
     if reconstruction.depth is not None:
-        return _from_depth(reconstruction, limit, percentile)
+        return _from_depth(reconstruction, limit, percentile, report)
     if reconstruction.points is not None and len(reconstruction.points.xyz):
         step = -(-len(reconstruction.points.xyz) // limit)
         return reconstruction.points.xyz[::step], reconstruction.points.rgb[::step]
@@ -30,7 +34,7 @@ def gather_points(
 
 
 def _from_depth(
-    reconstruction: Reconstruction, limit: int, percentile: float
+    reconstruction: Reconstruction, limit: int, percentile: float, report: Reporter
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     depth, confidence, color = reconstruction.depth, reconstruction.confidence, reconstruction.color
     assert depth is not None
@@ -54,7 +58,8 @@ def _from_depth(
     threshold = np.percentile(np.concatenate(sample), percentile)
     share = min(1.0, limit / total)
     clouds, colors = [], []
-    for (position, pose, depth_to_image), mask in zip(frames, known, strict=True):
+    for done, ((position, pose, depth_to_image), mask) in enumerate(zip(frames, known, strict=True), start=1):
+        report.progress("points", done, len(frames))
         rows, columns = np.nonzero(mask & (confidence[position] >= threshold))
         kept = chance.permutation(len(rows))[: int(len(rows) * share)] if share < 1 else slice(None)
         rows, columns = rows[kept], columns[kept]

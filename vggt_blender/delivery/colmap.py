@@ -8,15 +8,16 @@ import cv2  # noqa: F401  first: loaded after pycolmap, its PNG and JPEG code co
 import numpy as np
 import pycolmap
 
-from ..exchange.messages import JobError
+from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Pose, Reconstruction
 
 
-def write(reconstruction: Reconstruction, path: Path) -> None:
+def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     """A folder with the model's files. Frames that share size and lens share a camera."""
     model = pycolmap.Reconstruction()
     cameras: dict[tuple[object, ...], int] = {}
     for identity, frame in enumerate(reconstruction.frames, start=1):
+        report.progress("cameras", identity, len(reconstruction.frames))
         if frame.pose is None:
             continue
         name, parameters = _lens(frame.pose)

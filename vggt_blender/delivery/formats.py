@@ -4,40 +4,45 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..exchange.messages import JobError
+from ..exchange.messages import JobError, Reporter
+from ..exchange.reporter import SILENCE
+from ..exchange.staging import make_staging
 
 if TYPE_CHECKING:
     from ..exchange.reconstruction import Reconstruction
 
 FORMATS = ("chan", "colmap", "glb", "ply", "stmap", "undistorted")
-"""Each is a module of this room with ``write(reconstruction, path)``."""
+"""Each is a module of this room with ``write(reconstruction, path, report)``."""
 FOLDERS = frozenset({"colmap", "stmap", "undistorted"})
 """Those that write a folder; the others write one file."""
 
 
-def export(reconstruction: Reconstruction, to: str, output: Path, *, overwrite: bool = False) -> Path:
+def export(
+    reconstruction: Reconstruction, to: str, output: Path, *, overwrite: bool = False, report: Reporter = SILENCE
+) -> Path:
     """Write `reconstruction` as format `to`; returns what was written, whole or not at all.
 
     Raises `JobError` where the output exists (and `overwrite` is not set), cannot be written, or where the
-    reconstruction has nothing that the format can hold.
+    reconstruction has nothing that the format can hold; `Cancelled` where `report` says so.
     """
     output = output.expanduser().absolute()
     if output.is_dir() and any(output.iterdir()) if to in FOLDERS else output.exists():
         if not overwrite:
-            raise JobError("exists", f"'{output}' is already there: choose another name or --overwrite.")
+            raise JobError("exists", f"'{output}' is already there: choose another name, or have it overwritten.")
         if to not in FOLDERS and output.is_dir():
             raise JobError("output", f"'{output}' is a folder: name a file.")
     writer = importlib.import_module(f".{to}", __package__)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent) as staging:
-            staged = Path(staging) / output.name
-            writer.write(reconstruction, staged)
-            _move(staged, output)
+        staging = make_staging(output.parent)
+        try:
+            writer.write(reconstruction, staging / output.name, report)
+            _move(staging / output.name, output)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     except OSError as failure:
         raise JobError("output", f"Cannot write '{output}': {failure.strerror or failure}.") from None
     return output

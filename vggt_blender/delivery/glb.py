@@ -8,19 +8,24 @@ from typing import Any
 
 import trimesh
 
+from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Frame, Reconstruction
+from ..exchange.undistorted import with_straight_plates
 from ..geometry.gltf_axes import camera_matrix_y_up, points_to_y_up
 from .cloud import gather_points
 
 
-def write(reconstruction: Reconstruction, path: Path) -> None:
-    """Points with colors, and cameras. glTF knows neither an off-centre lens nor distortion: both are left out."""
-    points, colors = gather_points(reconstruction)
+def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
+    """Points with colors, and cameras, of the straightened plates where there are some.
+
+    glTF knows neither an off-centre lens nor distortion: both are left out.
+    """
+    points, colors = gather_points(reconstruction, report=report)
     scene = trimesh.Scene({"points": trimesh.PointCloud(points_to_y_up(points), colors)})
 
     def add_cameras(tree: dict[str, Any]) -> None:
         cameras, nodes = tree.setdefault("cameras", []), tree["nodes"]
-        for frame in reconstruction.frames:
+        for frame in with_straight_plates(reconstruction).frames:
             if frame.pose is not None:
                 nodes.append(_node(frame, len(cameras)))
                 cameras.append(_camera(frame))

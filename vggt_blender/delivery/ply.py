@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Reconstruction
 from .cloud import gather_points
 
@@ -23,9 +24,9 @@ end_header
 """
 
 
-def write(reconstruction: Reconstruction, path: Path) -> None:
+def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     """Points with colors."""
-    points, colors = gather_points(reconstruction)
+    points, colors = gather_points(reconstruction, report=report)
     table = np.empty(len(points), _VERTEX)
     table["xyz"], table["rgb"] = points, colors
     path.write_bytes(_HEADER.format(count=len(points)).encode("ascii") + table.tobytes())

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exchange.messages import JobError
+from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Pose, Reconstruction
 from ..geometry.cameras import Lens
 from ..geometry.stmaps import StraightPicture, st_coordinates, straight_picture
 from .exr import write_exr
 
 
-def write(reconstruction: Reconstruction, path: Path) -> None:
+def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     """A folder with ``undistort.exr``, ``redistort.exr`` and ``lens.json`` (sizes and lenses of both pictures); a pair
     for each frame, with its number in the name, where frames differ in lens or size.
 
@@ -30,7 +30,9 @@ def write(reconstruction: Reconstruction, path: Path) -> None:
     path.mkdir()
     alike = len({(frame.width, frame.height, _terms(pose)) for frame, pose in placed}) == 1
     document = {}
-    for frame, pose in placed[:1] if alike else placed:
+    chosen = placed[:1] if alike else placed
+    for position, (frame, pose) in enumerate(chosen):
+        report.progress("lens", position, len(chosen))
         ending = "" if alike else f".{frame.index + 1 if frame.number is None else frame.number:04d}"
         picture = picture_of(frame)
         _write_map(path / f"undistort{ending}.exr", picture.undistort_map(), (frame.width, frame.height))

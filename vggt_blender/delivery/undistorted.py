@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exchange.messages import JobError
+from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Reconstruction
 from ..exchange.undistorted import PLATES
 from ..geometry.stmaps import StraightPicture
@@ -20,7 +20,7 @@ from .exr import write_exr
 from .stmap import picture_of
 
 
-def write(reconstruction: Reconstruction, path: Path) -> None:
+def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     """A folder with a picture for each placed frame, numbered as the plate is, and ``undistorted.json``.
 
     Of a shot the frames that were not placed are there as well, by the lens of the one before. 8 and 16-bit plates
@@ -35,7 +35,8 @@ def write(reconstruction: Reconstruction, path: Path) -> None:
     pictures = _one_size([picture_of(frame) for frame in chosen], reconstruction.source.kind != "images")
     document: dict[str, dict[str, object]] = {}
     maps: tuple[StraightPicture, NDArray[np.float32]] | None = None
-    for frame, picture in zip(chosen, pictures, strict=True):
+    for position, (frame, picture) in enumerate(zip(chosen, pictures, strict=True)):
+        report.progress("plates", position, len(chosen))
         if maps is None or maps[0] != picture:
             # OpenCV puts the centre of the top-left pixel at (0, 0)
             maps = picture, (picture.undistort_map() - 0.5).astype(np.float32)
@@ -47,6 +48,7 @@ def write(reconstruction: Reconstruction, path: Path) -> None:
             "file": file.name, "width": picture.size[0], "height": picture.size[1],
             "fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy,
         }  # fmt: skip
+    report.progress("plates", len(chosen), len(chosen))
     (path / PLATES).write_text(json.dumps({"frames": document}, indent=1), encoding="utf-8")
 
 

@@ -1,8 +1,9 @@
 """The process that does the work: jobs in on standard input, messages out, one job at a time.
 
-Its supervisor talks to it in JSON lines: ``{"type": "job", ...Job}``, ``{"type": "cancel", "job": id}`` and
-``{"type": "unload"}``. The end of its input ends it; a job that still runs then is given a second to stop by itself,
-since its supervisor is gone. Whatever libraries print goes to standard error, messages alone to standard output.
+Its supervisor talks to it in JSON lines: ``{"type": "job", ...Job}``, ``{"type": "export", ...Export}``,
+``{"type": "cancel", "job": id}`` and ``{"type": "unload"}``. The end of its input ends it; a job that still runs then
+is given a second to stop by itself, since its supervisor is gone. Whatever libraries print goes to standard error,
+messages alone to standard output.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ..exchange import messages
-from ..exchange.job import Job
-from ..exchange.messages import JobError, Message
+from ..exchange.export import Export
+from ..exchange.messages import JobError, Message, Reporter
 from ..exchange.reporter import JobReporter
+from ..exchange.requests import Request, read_request
 from ..exchange.staging import absent_folders, discard_of, remove_empty
 
 ORPHAN_GRACE_S = 1.0
@@ -70,22 +72,31 @@ def main() -> None:
 
             unload_models()
         else:
-            send(_run(Job.from_dict({key: value for key, value in request.items() if key != "type"}), inbox, send))
+            send(_run(read_request(request), inbox, send))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # results are on disk; some libraries take seconds to come apart
 
 
-def _run(job: Job, inbox: _Inbox, send: Any) -> Message:
+def run_request(request: Request, report: Reporter) -> Path:
+    """Do what is asked for and return what it made: a reconstruction's folder, or an export. Raises `JobError`."""
+    if isinstance(request, Export):
+        from ..delivery.run import run_export
+
+        return run_export(request, report)
+    from .run import run_job
+
+    return run_job(request, report)
+
+
+def _run(job: Request, inbox: _Inbox, send: Any) -> Message:
     """The job's last message."""
     finished = threading.Event()
     made = absent_folders(Path(job.output))
     threading.Thread(target=_end_as_orphan, args=(job, made, inbox, finished), name="orphan", daemon=True).start()
     try:
-        from .run import run_job
-
         reporter = JobReporter(job.id, send, lambda: inbox.is_cancelled(job.id))
-        return messages.done(job.id, str(run_job(job, reporter)))
+        return messages.done(job.id, str(run_request(job, reporter)))
     except JobError as failure:
         return messages.error(job.id, failure)
     except ImportError as failure:
@@ -97,11 +108,11 @@ def _run(job: Job, inbox: _Inbox, send: Any) -> Message:
         finished.set()
 
 
-def _end_as_orphan(job: Job, made: list[Path], inbox: _Inbox, finished: threading.Event) -> None:
+def _end_as_orphan(job: Request, made: list[Path], inbox: _Inbox, finished: threading.Event) -> None:
     inbox.ended.wait()
     if finished.wait(ORPHAN_GRACE_S):
         return
-    discard_of(os.getpid(), Path(job.output))
+    discard_of(os.getpid(), job.staged_in)
     remove_empty(made)
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)

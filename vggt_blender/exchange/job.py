@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from .known import Known
 from .messages import JobError
@@ -67,6 +68,8 @@ class Job:
     ``tracks`` is how many points of the first frame to follow, ``point_head`` asks for the network's own points too.
     """
 
+    TYPE: ClassVar[str] = "job"
+
     inputs: tuple[str, ...]
     output: str
     id: str = "job"
@@ -92,6 +95,11 @@ class Job:
         ):
             if value not in allowed:
                 raise JobError("usage", f"Unknown {name} '{value}': choose one of {', '.join(allowed)}.")
+
+    @property
+    def staged_in(self) -> Path:
+        """The folder in which unfinished work lies."""
+        return Path(self.output)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""

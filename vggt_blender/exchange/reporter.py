@@ -46,3 +46,19 @@ class JobReporter:
     def _check(self) -> None:
         if self._is_cancelled():
             raise Cancelled
+
+
+class Silence:
+    """A `Reporter` for those who want no news."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        pass
+
+    def status(self, message: str) -> None:
+        pass
+
+    def warning(self, message: str) -> None:
+        pass
+
+
+SILENCE = Silence()

@@ -32,6 +32,24 @@ class Similarity:
         translation = self.scale * pose[:, 3] - rotation @ self.translation
         return np.column_stack([rotation, translation])
 
+    def after(self, first: Similarity) -> Similarity:
+        """Both as one: `first`, then this one."""
+        return Similarity(
+            self.scale * first.scale,
+            self.rotation @ first.rotation,
+            self.scale * self.rotation @ first.translation + self.translation,
+        )
+
+    @classmethod
+    def of_matrix(cls, rows: ArrayLike) -> Similarity:
+        """The similarity of a matrix (3, 4). Raises ValueError where it shears, mirrors or flattens."""
+        matrix = np.asarray(rows, np.float64)
+        determinant = float(np.linalg.det(matrix[:, :3]))
+        scale = float(np.cbrt(determinant))
+        if determinant <= 0 or np.abs(matrix[:, :3] @ matrix[:, :3].T / scale**2 - np.eye(3)).max() > 1e-6:
+            raise ValueError("the matrix is no rotation with one scale")
+        return cls(scale, matrix[:, :3] / scale, matrix[:, 3])
+
     def matrix(self) -> Array:
         """The (4, 4) form."""
         matrix = np.eye(4)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, cast
-
 import bpy
 import numpy as np
 from mathutils import Matrix, Quaternion, Vector
@@ -68,55 +65,21 @@ def keyed_matrices(camera: bpy.types.Object | None) -> dict[int, Matrix]:
     }
 
 
-def over_old_solve(reconstruction: Reconstruction, old: dict[int, Array]) -> Reconstruction:
-    """The new solve in the old one's world: every solve has a world of its own, the artist's scene has one.
+def over_old_solve(reconstruction: Reconstruction, old: dict[int, Array]) -> Similarity:
+    """What lays the new solve over the old one: every solve has a world of its own, the artist's scene has one.
 
     `old` are the poses of the same frames in the old solve, by position; without any the new solve stays as it is.
     """
     frames = [(reconstruction.frames[position].pose, pose) for position, pose in old.items()]
     pairs = [(new.camera_from_world, pose) for new, pose in frames if new is not None]
     if not pairs:
-        return reconstruction
-    place = align_cameras(np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs]))
-    return _moved(reconstruction, place)
+        return Similarity(1.0, np.eye(3), np.zeros(3))
+    return align_cameras(np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs]))
 
 
-def in_the_scene(reconstruction: Reconstruction, root: bpy.types.Object) -> Reconstruction:
-    """The reconstruction where the artist's alignment puts it: OpenCV's axes, the scene's origin, floor and scale."""
+def place_of(root: bpy.types.Object) -> Similarity:
+    """Where the artist's alignment puts what hangs on `root`: OpenCV's axes, the scene's origin, floor and scale."""
     matrix = np.array(root.matrix_world)
     scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
     axes = BLENDER_FROM_OPENCV
-    turn = axes.T @ (matrix[:3, :3] / scale) @ axes
-    return _moved(reconstruction, Similarity(scale, turn, axes.T @ matrix[:3, 3]))
-
-
-def _moved(reconstruction: Reconstruction, place: Similarity) -> Reconstruction:
-    moved = [
-        frame
-        if frame.pose is None
-        else replace(
-            frame, pose=replace(frame.pose, camera_from_world=place.apply_to_pose(frame.pose.camera_from_world))
-        )
-        for frame in reconstruction.frames
-    ]
-    points, depth = reconstruction.points, reconstruction.depth
-    return replace(
-        reconstruction,
-        frames=tuple(moved),
-        depth=None if depth is None else cast(NDArray[np.float32], _ScaledDepth(depth, place.scale)),
-        points=None if points is None else replace(points, xyz=place.apply(points.xyz).astype(np.float32)),
-    )
-
-
-class _ScaledDepth:
-    """Depth maps (N, h, w) times a factor, read from the disk frame by frame as they are asked for."""
-
-    def __init__(self, depth: NDArray[np.float32], factor: float) -> None:
-        self._depth, self._factor = depth, np.float32(factor)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._depth.shape
-
-    def __getitem__(self, key: Any) -> NDArray[np.float32]:
-        return np.asarray(self._depth[key]) * self._factor
+    return Similarity(scale, axes.T @ (matrix[:3, :3] / scale) @ axes, axes.T @ matrix[:3, 3])

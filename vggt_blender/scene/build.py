@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.messages import JobError
+from ..exchange.placing import placed
 from ..exchange.reconstruction import Reconstruction
 from ..exchange.undistorted import with_straight_plates
 from ..geometry.blender_axes import points_from_blender
@@ -80,7 +81,9 @@ def build_scene(
     holder = _holder(scene, title, update)
     holder.describe(reconstruction)
     keep_quality(holder.collection, measure_quality(reconstruction, timeline))
-    reconstruction = over_old_solve(reconstruction, solved_cameras(holder, reconstruction, timeline))
+    followed = _shows_plate(scene, holder)
+    old = solved_cameras(holder, reconstruction, timeline)
+    reconstruction = placed(reconstruction, over_old_solve(reconstruction, old))
     samples = dense_samples(reconstruction, options.point_limit)
     structure = _structure(reconstruction, samples)
     size = _size(reconstruction, structure)
@@ -92,6 +95,8 @@ def build_scene(
     cameras = _build_cameras(holder, root, plates, timeline, size)
     if options.setup_scene != "keep":
         _follow_plate(scene, plates, timeline, cameras)
+    elif followed:
+        _take_size(scene, plates)
     for camera in cameras.values():
         fit_plate(camera.data, (camera[WIDTH], camera[HEIGHT]), scene.render)
     cloud = sparse = None
@@ -138,12 +143,28 @@ def _build_cameras(
 def _follow_plate(
     scene: bpy.types.Scene, reconstruction: Reconstruction, timeline: Timeline, cameras: dict[int, bpy.types.Object]
 ) -> None:
-    chosen = [reconstruction.frames[position] for position in registered(reconstruction)]
-    sizes = Counter((frame.width, frame.height) for frame in chosen)
-    set_up_scene(scene, timeline, reconstruction.source.fps, sizes.most_common(1)[0][0], lenses(chosen).pixel_aspect)
+    set_up_scene(scene, timeline, reconstruction.source.fps)
+    _take_size(scene, reconstruction)
     scene.camera = next(iter(cameras.values()))
     if not timeline.shot:
         switch_cameras(scene, cameras)
+
+
+def _shows_plate(scene: bpy.types.Scene, holder: Holder) -> bool:
+    """Whether `scene` has the resolution of the pictures that the cameras of `holder` show."""
+    cameras = [thing for thing in holder.collection.all_objects if WIDTH in thing]
+    sizes = Counter((int(camera[WIDTH]), int(camera[HEIGHT])) for camera in cameras)
+    shown = (scene.render.resolution_x, scene.render.resolution_y)
+    return bool(sizes) and sizes.most_common(1)[0][0] == shown
+
+
+def _take_size(scene: bpy.types.Scene, reconstruction: Reconstruction) -> None:
+    """Give `scene` the resolution of most of the pictures, and their pixel aspect."""
+    chosen = [reconstruction.frames[position] for position in registered(reconstruction)]
+    sizes = Counter((frame.width, frame.height) for frame in chosen)
+    render = scene.render
+    render.resolution_x, render.resolution_y = sizes.most_common(1)[0][0]
+    render.pixel_aspect_x, render.pixel_aspect_y = lenses(chosen).pixel_aspect
 
 
 def _structure(reconstruction: Reconstruction, samples: Samples | None) -> NDArray[np.floating]:

@@ -54,14 +54,10 @@ def frame_rate(fps: float) -> tuple[int, float]:
     return whole, base
 
 
-def set_up_scene(
-    scene: bpy.types.Scene, timeline: Timeline, fps: float | None, size: tuple[int, int], aspect: tuple[float, float]
-) -> None:
-    """Give `scene` the plate's resolution, pixel aspect, rate and range, and show its colors as they are."""
+def set_up_scene(scene: bpy.types.Scene, timeline: Timeline, fps: float | None) -> None:
+    """Give `scene` the plate's rate and range, render it at its full resolution, and show its colors as they are."""
     render = scene.render
-    render.resolution_x, render.resolution_y = size
     render.resolution_percentage = 100
-    render.pixel_aspect_x, render.pixel_aspect_y = aspect
     if fps is not None:
         render.fps, render.fps_base = frame_rate(fps)
     scene.frame_start, scene.frame_end = timeline.first, timeline.last
