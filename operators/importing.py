@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import bpy
 
+from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.exchange.reconstruction import Reconstruction
+from ..vggt_blender.exchange.undistorted import with_straight_plates
 from ..vggt_blender.scene.build import SceneOptions, SceneResult, build_scene
-from ..vggt_blender.scene.collection import find_collection
+from ..vggt_blender.scene.clip import build_clip, find_clip
+from ..vggt_blender.scene.collection import Holder, find_collection
+from ..vggt_blender.scene.compositing import is_set_up
+from ..vggt_blender.scene.timeline import Timeline
 from .placement import hide_startup_cube, is_in_use
 from .results import list_result
+from .set_up_compositing import set_up_shot
+from .shots import shot_reconstruction
 
 
 def build_result(
@@ -26,6 +35,8 @@ def build_result(
     untouched = placement == "this" and not is_in_use(scene)
     present = find_collection(reconstruction, scene) if update and placement != "new" else None
     result = build_scene(reconstruction, options, scene, present)
+    if present is not None:
+        _renew_tools(scene, Holder(present))
     if untouched:
         hide_startup_cube(scene)
     if result.scene != scene:
@@ -34,3 +45,13 @@ def build_result(
             if window.scene == scene:
                 window.scene = result.scene
     return result
+
+
+def _renew_tools(scene: bpy.types.Scene, shot: Holder) -> None:
+    """Clip and compositing of the earlier solve have this one's plate and lens."""
+    with contextlib.suppress(JobError):  # a plate that is gone has been said already
+        if is_set_up(scene, shot):
+            set_up_shot(scene, shot, shot_reconstruction(shot))
+        elif find_clip(shot) is not None:
+            plates = with_straight_plates(shot_reconstruction(shot))
+            build_clip(shot, plates, Timeline.of(plates), scene)

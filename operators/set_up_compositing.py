@@ -3,6 +3,7 @@
 import bpy
 from bpy.props import BoolProperty
 
+from ..vggt_blender.exchange.reconstruction import Reconstruction
 from ..vggt_blender.exchange.undistorted import with_straight_plates
 from ..vggt_blender.scene.alignment import ROOT
 from ..vggt_blender.scene.clip import build_clip
@@ -26,12 +27,19 @@ class VGGT_OT_set_up_compositing(NeedsShot, bpy.types.Operator):
     )
 
     def work(self, context: bpy.types.Context, shot: Holder) -> None:
-        plates = with_straight_plates(shot_reconstruction(shot))
-        scene = context.scene
-        clip = build_clip(shot, plates, Timeline.of(plates), scene)
         if self.use_cycles:
-            scene.render.engine = "CYCLES"
-        frame = next(frame for frame in plates.frames if frame.registered)
-        size = FLOOR * shot_size(shot) * max(shot.find(ROOT).matrix_world.to_scale())
-        if not set_up_compositing(scene, shot, clip, frame, size):
+            context.scene.render.engine = "CYCLES"
+        if not set_up_shot(context.scene, shot, shot_reconstruction(shot)):
             self.report({"WARNING"}, "The compositor is in use: connect the new Alpha Over node where you want it.")
+
+
+def set_up_shot(scene: bpy.types.Scene, shot: Holder, reconstruction: Reconstruction) -> bool:
+    """The set-up of `scene` for `reconstruction`, made or brought up to date. Returns whether it is connected.
+
+    Raises `JobError` where the plate is gone.
+    """
+    plates = with_straight_plates(reconstruction)
+    clip = build_clip(shot, plates, Timeline.of(plates), scene)
+    frames = [frame for frame in plates.frames if frame.registered]
+    size = FLOOR * shot_size(shot) * max(shot.find(ROOT).matrix_world.to_scale())
+    return set_up_compositing(scene, shot, clip, frames, size)

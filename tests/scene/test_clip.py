@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,7 +220,7 @@ def test_the_shot_renders_over_its_plate(built, house, empty_scene, tmp_path, di
     image = pytest.importorskip("PIL.Image")
     reconstruction, result, holder, timeline = built(distortion=distortion)
     clip = house("scene.clip").build_clip(holder, reconstruction, timeline, empty_scene)
-    assert house("scene.compositing").set_up_compositing(empty_scene, holder, clip, reconstruction.frames[0], 20.0)
+    assert house("scene.compositing").set_up_compositing(empty_scene, holder, clip, reconstruction.frames, 20.0)
     (catcher,) = [thing for thing in empty_scene.objects if thing.is_shadow_catcher]
     catcher.hide_render = True  # without a light it is all shadow
     empty_scene.frame_set(1003)
@@ -245,6 +246,55 @@ def test_the_shot_renders_over_its_plate(built, house, empty_scene, tmp_path, di
     np.testing.assert_allclose([columns.max() + 1, rows.max() + 1], high, atol=1.5)
 
 
+@pytest.mark.parametrize("distortion", [(-0.12, 0.0, 0.0, 0.0, 0.0), BENT])
+def test_a_barrel_lens_is_covered_to_its_corners(built, house, empty_scene, tmp_path, distortion):
+    reconstruction, _, holder, timeline = built(distortion=distortion)
+    clip = house("scene.clip").build_clip(holder, reconstruction, timeline, empty_scene)
+    set_up = house("scene.compositing").set_up_compositing
+    assert set_up(empty_scene, holder, clip, reconstruction.frames, 20.0)
+    catcher = next(thing for thing in empty_scene.objects if thing.is_shadow_catcher)
+    catcher.hide_render = True
+    bpy.ops.mesh.primitive_plane_add(size=60)  # all that the camera sees
+    wall = bpy.context.object
+    wall.parent = holder.find("camera")
+    wall.location = (0, 0, -5)
+    wall.data.materials.append(house("scene.materials").plain_material("green", (0.0, 1.0, 0.0)))
+    empty_scene.frame_set(1003)
+    picture = rendered(empty_scene, tmp_path / "wall.png")
+    assert (picture[..., 1] > 250).all()
+    assert (picture[..., 0] < 5).all()
+    assert empty_scene.camera == holder.find("render camera")
+    assert house("scene.look").go_to_frame(empty_scene, holder, reconstruction.frames[1].name, 1002)
+    assert empty_scene.camera == holder.find("render camera")
+
+
+def test_a_second_set_up_takes_the_place_of_the_first_and_keeps_what_follows(built, house, empty_scene, tmp_path):
+    reconstruction, _, holder, timeline = built(distortion=BENT)
+    clip = house("scene.clip").build_clip(holder, reconstruction, timeline, empty_scene)
+    set_up = house("scene.compositing").set_up_compositing
+    set_up(empty_scene, holder, clip, reconstruction.frames, 20.0)
+    tree, _ = house("scene.versions").compositor_tree(empty_scene, "x")
+    over = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeAlphaOver")
+    (link,) = over.outputs["Image"].links
+    end, blur = link.to_socket, tree.nodes.new("CompositorNodeBlur")
+    tree.links.new(over.outputs["Image"], blur.inputs["Image"])
+    tree.links.new(blur.outputs["Image"], end)
+    count, wider = len(tree.nodes), holder.find("render camera")
+    assert set_up(empty_scene, holder, clip, reconstruction.frames, 20.0)
+    assert (len(tree.nodes), holder.find("render camera")) == (count, wider)
+    assert (over.outputs["Image"].links[0].to_node, end.links[0].from_node) == (blur, blur)
+
+    house("delivery.formats").export(reconstruction, "undistorted", reconstruction.folder / "undistorted")
+    plates = house("exchange.undistorted").with_straight_plates(reconstruction)
+    house("scene.clip").build_clip(holder, plates, timeline, empty_scene)
+    assert set_up(empty_scene, holder, clip, plates.frames, 20.0)
+    assert Path(bpy.path.abspath(clip.filepath)).parent.name == "undistorted"
+    assert tuple(clip.size) == (plates.frames[0].width, plates.frames[0].height)
+    assert not [node for node in tree.nodes if node.bl_idname == "CompositorNodeMapUV"]
+    assert (empty_scene.camera, holder.find("render camera")) == (holder.find("camera"), None)
+    assert over.outputs["Image"].links[0].to_node == blur
+
+
 def test_a_compositor_in_use_is_not_rewired(built, house, empty_scene):
     reconstruction, _, holder, timeline = built()
     clip = house("scene.clip").build_clip(holder, reconstruction, timeline, empty_scene)
@@ -252,6 +302,6 @@ def test_a_compositor_in_use_is_not_rewired(built, house, empty_scene):
     blur, layers = tree.nodes.new("CompositorNodeBlur"), tree.nodes.new("CompositorNodeRLayers")
     tree.links.new(layers.outputs["Image"], blur.inputs["Image"])
     tree.links.new(blur.outputs["Image"], output)
-    assert not house("scene.compositing").set_up_compositing(empty_scene, holder, clip, reconstruction.frames[0], 20.0)
+    assert not house("scene.compositing").set_up_compositing(empty_scene, holder, clip, reconstruction.frames, 20.0)
     assert output.links[0].from_node == blur
     assert any(node.bl_idname == "CompositorNodeMovieClip" for node in tree.nodes)

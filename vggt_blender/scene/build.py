@@ -22,6 +22,7 @@ from .collection import Holder, title_of
 from .depth_planes import build_planes
 from .filters import build_filters
 from .lenses import lens_bend
+from .overscan import RENDER_CAMERA
 from .plate import fit_plate, picture_path
 from .point_cloud import build_cloud, build_sparse_cloud
 from .quality import keep_quality, measure_quality
@@ -94,7 +95,7 @@ def build_scene(
     plates = with_straight_plates(reconstruction)  # depth and points belong to the plate as shot
     cameras = _build_cameras(holder, root, plates, timeline, size)
     if options.setup_scene != "keep":
-        _follow_plate(scene, plates, timeline, cameras)
+        _follow_plate(scene, plates, timeline, cameras, holder.find(RENDER_CAMERA))
     elif followed:
         _take_size(scene, plates)
     for camera in cameras.values():
@@ -141,11 +142,17 @@ def _build_cameras(
 
 
 def _follow_plate(
-    scene: bpy.types.Scene, reconstruction: Reconstruction, timeline: Timeline, cameras: dict[int, bpy.types.Object]
+    scene: bpy.types.Scene,
+    reconstruction: Reconstruction,
+    timeline: Timeline,
+    cameras: dict[int, bpy.types.Object],
+    wider: bpy.types.Object | None,
 ) -> None:
+    """The plate's resolution, rate, range and camera; a scene that renders through the `wider` camera keeps that."""
     set_up_scene(scene, timeline, reconstruction.source.fps)
     _take_size(scene, reconstruction)
-    scene.camera = next(iter(cameras.values()))
+    if wider is None or scene.camera != wider:
+        scene.camera = next(iter(cameras.values()))
     if not timeline.shot:
         switch_cameras(scene, cameras)
 

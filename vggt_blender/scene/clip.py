@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 import numpy as np
 
@@ -36,6 +38,9 @@ def build_clip(
         clip = bpy.data.movieclips.load(str(path))
         clip.name = holder.name
         clip[ID] = holder.collection[ID]
+    elif Path(bpy.path.abspath(clip.filepath)) != path:
+        clip.filepath = str(path)
+        bpy.context.view_layer.update()  # only then it has the new plate's size
     # a sequence starts with the file that it was loaded from, a video with its first frame
     clip.frame_start = 1 - timeline.shift if reconstruction.source.kind == "video" else timeline.frame(0)
     _set_lens(clip, reconstruction)

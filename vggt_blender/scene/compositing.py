@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
@@ -12,21 +13,29 @@ from ..geometry.stmaps import st_coordinates, straight_picture
 from .collection import ID, Holder
 from .depth_planes import ROLE as PLANE
 from .lenses import lens_of
+from .overscan import overscan_of, use_render_camera
 from .point_cloud import DENSE, SPARSE
-from .versions import choose_node_option, compositor_tree
+from .versions import choose_node_option, compositor_tree, present_compositor
 
 CATCHER = "shadow catcher"
+OVER = "CompositorNodeAlphaOver"
+
+
+def is_set_up(scene: bpy.types.Scene, holder: Holder) -> bool:
+    """Whether the compositor of `scene` has this shot's nodes."""
+    return bool(_own_nodes(present_compositor(scene), holder))
 
 
 def set_up_compositing(
-    scene: bpy.types.Scene, holder: Holder, clip: bpy.types.MovieClip, frame: Frame, size: float
+    scene: bpy.types.Scene, holder: Holder, clip: bpy.types.MovieClip, frames: Sequence[Frame], size: float
 ) -> bool:
     """Transparent film, a shadow catcher of `size` on the floor, and the render over the plate in the compositor.
 
     The shot's points and planes are left out of renders: they show what the plate shows already. Where the lens of
-    `frame`, a registered one, bends the plate, the render is bent alike; beyond the edge of the render there is nothing
-    to bend in. Returns False where the scene's compositor was in use: the nodes are then there, for the artist to
-    connect.
+    `frames`, the registered ones, bends the plate, the render is bent alike, as the first of them is; where it bends
+    inwards, the scene renders through a wider camera, so that the corners are covered. What an earlier call made is
+    brought up to date where it stands. Returns False where the compositor was in use otherwise: the nodes are then
+    there, for the artist to connect.
     """
     scene.render.film_transparent = True
     for thing in list(holder.collection.all_objects):  # hiding one makes Blender build this list anew
@@ -34,20 +43,47 @@ def set_up_compositing(
         if role in (DENSE, SPARSE) or role.startswith(PLANE):
             thing.hide_render = True
     _build_catcher(holder, size)
+    factor = overscan_of(frames)
+    use_render_camera(scene, holder, factor)
+    bend = _bend_map(holder, frames[0], factor)
+    earlier = present_compositor(scene)
+    over = next((node for node in _own_nodes(earlier, holder) if node.bl_idname == OVER), None)
+    if over is not None:
+        for node in _own_nodes(earlier, holder):
+            if node != over:
+                earlier.nodes.remove(node)
+        _fill(earlier, over, scene, clip, bend, holder)
+        return True
     tree, output = compositor_tree(scene, f"{holder.name} compositing")
-    result = _over_plate(tree, scene, clip, _bend_map(holder, frame))
+    over = _node(tree, OVER, 0, 0, holder)
+    _fill(tree, over, scene, clip, bend, holder)
     if output is not None:
-        tree.links.new(result, output)
+        tree.links.new(over.outputs["Image"], output)
     return output is not None
 
 
-def _bend_map(holder: Holder, frame: Frame) -> bpy.types.Image | None:
-    """An ST-map that bends a render as the lens of `frame` does, in the .blend itself; None for a straight lens."""
+def _own_nodes(tree: Any, holder: Holder) -> list[Any]:
+    """The nodes in `tree` (None: none) that a set-up of this shot made."""
+    return [] if tree is None else [node for node in tree.nodes if node.get(ID) == holder.collection[ID]]
+
+
+def _node(tree: Any, kind: str, x: float, y: float, holder: Holder) -> Any:
+    made = tree.nodes.new(kind)
+    made.location = (x, y)
+    made[ID] = holder.collection[ID]
+    return made
+
+
+def _bend_map(holder: Holder, frame: Frame, factor: float) -> bpy.types.Image | None:
+    """An ST-map that bends a render, `factor` times as wide as the plate, as the lens of `frame` does, in the .blend
+    itself; None for a straight lens."""
     lens = lens_of(frame)
     if lens.distortion is None:
         return None
     width, height = frame.width, frame.height
     pixels = straight_picture(lens, width, height, overscan=False).redistort_map()
+    middle = np.array([width / 2, height / 2])
+    pixels = (pixels - middle) / factor + middle
     picture = np.zeros((height, width, 4), np.float32)
     picture[..., :2] = np.nan_to_num(st_coordinates(pixels, (width, height)), nan=-1.0)
     picture[..., 2:] = 1.0
@@ -73,34 +109,34 @@ def _build_catcher(holder: Holder, size: float) -> None:
         catcher.display_type = "WIRE"
 
 
-def _over_plate(tree: Any, scene: bpy.types.Scene, clip: bpy.types.MovieClip, bend: bpy.types.Image | None) -> Any:
-    """Nodes that lay the render, bent by the map `bend`, over the plate; returns the socket with the picture."""
-
-    def node(kind: str, x: float, y: float) -> Any:
-        made = tree.nodes.new(kind)
-        made.location = (x, y)
-        return made
-
-    plate = node("CompositorNodeMovieClip", -600, 200)
+def _fill(
+    tree: Any,
+    over: Any,
+    scene: bpy.types.Scene,
+    clip: bpy.types.MovieClip,
+    bend: bpy.types.Image | None,
+    holder: Holder,
+) -> None:
+    """Nodes that lead the plate and the render, bent by the map `bend`, into the node `over`."""
+    plate = _node(tree, "CompositorNodeMovieClip", -600, 200, holder)
     plate.clip = clip
-    fitted = node("CompositorNodeScale", -300, 200)
+    fitted = _node(tree, "CompositorNodeScale", -300, 200, holder)
     choose_node_option(fitted, "space", "RENDER_SIZE", "Type", "Render Size")
     tree.links.new(plate.outputs["Image"], fitted.inputs["Image"])
-    layers = node("CompositorNodeRLayers", -600, -200)
+    layers = _node(tree, "CompositorNodeRLayers", -600, -200, holder)
     layers.scene = scene
     front = layers.outputs["Image"]
     if bend is not None:
         # Blender's own Movie Distortion node moves the picture where a lens bends its sides unevenly (4.5, 5.0)
-        stored, smaller = node("CompositorNodeImage", -900, -400), node("CompositorNodeScale", -600, -400)
+        stored = _node(tree, "CompositorNodeImage", -900, -400, holder)
+        smaller = _node(tree, "CompositorNodeScale", -600, -400, holder)
         stored.image = bend
         choose_node_option(smaller, "space", "RENDER_SIZE", "Type", "Render Size")
         tree.links.new(stored.outputs["Image"], smaller.inputs["Image"])
-        lens = node("CompositorNodeMapUV", -300, -200)
+        lens = _node(tree, "CompositorNodeMapUV", -300, -200, holder)
         tree.links.new(front, lens.inputs["Image"])
         tree.links.new(smaller.outputs["Image"], lens.inputs["UV"])
         front = lens.outputs["Image"]
-    over = node("CompositorNodeAlphaOver", 0, 0)
     pictures = [socket for socket in over.inputs if socket.type == "RGBA"]  # the lower one first, in every version
     tree.links.new(fitted.outputs["Image"], pictures[0])
     tree.links.new(front, pictures[1])
-    return over.outputs["Image"]

@@ -99,6 +99,13 @@ def compositor_tree(scene: bpy.types.Scene, name: str) -> tuple[Any, Any]:
     return tree, output.inputs[0]
 
 
+def present_compositor(scene: bpy.types.Scene) -> Any:
+    """The compositor's node tree of `scene`, or None."""
+    if bpy.app.version < (5, 0, 0):
+        return scene.node_tree if scene.use_nodes else None
+    return scene.compositing_node_group
+
+
 def choose_node_option(node: Any, setting: str, value: str, socket: str, shown: str) -> None:
     """Set an option of a compositor node: a property up to Blender 4.5, a menu socket from 5.0."""
     if hasattr(node, setting):
