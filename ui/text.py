@@ -26,5 +26,5 @@ def about(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return iface_("about {} s left in this step").format(max(5, round(seconds / 5) * 5))
-    return iface_("about {} min left in this step").format(round(seconds / 60))
+        return iface_("about {} s left").format(max(5, round(seconds / 5) * 5))
+    return iface_("about {} min left").format(round(seconds / 60))

@@ -19,4 +19,4 @@ import pytest
     ],
 )
 def test_a_time_left_is_as_rough_as_it_is_known(addon: ModuleType, seconds: float | None, text: str) -> None:
-    assert addon.ui.text.about(seconds) == (f"{text} left in this step" if text else "")
+    assert addon.ui.text.about(seconds) == (f"{text} left" if text else "")

@@ -2,28 +2,78 @@
 
 from __future__ import annotations
 
-from vggt_blender.backend.estimate import RemainingTime
+import pytest
+
+from vggt_blender.backend.estimate import COLMAP, REFINEMENT, VGGT, RemainingTime, Stage
+from vggt_blender.exchange.export import Export
+from vggt_blender.exchange.job import Job
+
+SOLVE = Job(("pictures",), "out")
+WRITE = Export("solve", "undistorted", "out")
 
 
-def test_a_steady_stage_is_estimated_by_its_own_speed() -> None:
-    remaining = RemainingTime()
-    assert remaining.update("a", 0, 100, 50.0) is None
-    assert remaining.update("a", 2, 100, 50.5) is None, "too early to tell"
-    assert remaining.update("a", 10, 100, 55.0) == 45.0
-    assert remaining.update("a", 100, 100, 100.0) == 0.0
+def cost(*stages: Stage) -> float:
+    return sum(stage.cost for stage in stages)
+
+
+def test_an_export_is_estimated_by_its_own_speed() -> None:
+    remaining = RemainingTime(WRITE)
+    assert remaining.update("plates", 0, 100, 50.0) is None
+    assert remaining.update("plates", 2, 100, 50.5) is None, "too early to tell"
+    assert remaining.update("plates", 10, 100, 55.0) == 45.0
+    assert remaining.update("plates", 100, 100, 100.0) == 0.0
 
 
 def test_what_was_done_before_the_first_report_does_not_count_as_speed() -> None:
-    remaining = RemainingTime()
-    remaining.update("a", 90, 100, 0.0)
-    assert remaining.update("a", 95, 100, 10.0) == 10.0
+    remaining = RemainingTime(WRITE)
+    remaining.update("plates", 90, 100, 0.0)
+    assert remaining.update("plates", 95, 100, 10.0) == 10.0
 
 
-def test_a_new_stage_starts_anew_and_so_does_one_that_repeats() -> None:
-    remaining = RemainingTime()
-    remaining.update("a", 0, 10, 0.0)
-    remaining.update("a", 10, 10, 100.0)
-    assert remaining.update("b", 0, 10, 100.0) is None
-    assert remaining.update("b", 5, 10, 102.0) == 2.0
-    assert remaining.update("b", 0, 10, 103.0) is None
-    assert remaining.update("b", 5, 10, 113.0) == 10.0
+def test_a_solve_counts_the_stages_to_come() -> None:
+    remaining = RemainingTime(SOLVE)
+    assert remaining.update("reading", 5, 10, 5.0) is None, "reading says nothing about solving"
+    assert remaining.update("features", 0, 10, 10.0) is None
+    assert remaining.update("features", 5, 10, 60.0) == pytest.approx(50 + 100 * cost(*COLMAP[1:]), abs=0.1)
+    remaining.update("features", 10, 10, 110.0)
+    assert remaining.update("matching", 0, 40, 110.0) == pytest.approx(100 * cost(*COLMAP[1:]), abs=0.1)
+
+
+def test_a_machine_that_turns_out_slower_is_believed_and_every_solve_comes_to_its_end() -> None:
+    remaining, now, told = RemainingTime(SOLVE), 0.0, []
+    for stage in COLMAP:
+        pace = 10.0 if stage.name == "features" else 20.0
+        for done in range(11):
+            told.append((remaining.update(stage.name, done, 10, now), now))
+            now += pace * stage.cost * (done < 10)
+    known = [(left, at) for left, at in told if left is not None]
+    assert len(known) == len(told) - 1
+    assert known[-1][0] == 0.0
+    middle = [(left, at) for left, at in known if at > 0.5 * now]
+    assert all(abs(left - (now - at)) < 0.25 * now for left, at in middle)
+
+
+def test_what_runs_on_a_graphics_card_says_nothing_about_the_processor_and_the_other_way_round() -> None:
+    remaining = RemainingTime(Job(("pictures",), "out", refine=True))
+    remaining.update("pictures", 0, 10, 0.0)
+    assert remaining.update("pictures", 5, 10, 5.0) is None, "the network may take anything"
+    remaining.update("pictures", 10, 10, 10.0)
+    assert remaining.update("network", 0, 24, 10.0) is None
+    per_cpu = 10.0 / VGGT[0].cost
+    told = remaining.update("network", 12, 24, 12.0)
+    assert told == pytest.approx(2.0 + 4.0 * VGGT[2].cost + per_cpu * cost(*REFINEMENT), abs=0.1)
+
+
+def test_a_stage_that_repeats_starts_anew() -> None:
+    remaining = RemainingTime(WRITE)
+    remaining.update("plates", 5, 10, 102.0)
+    assert remaining.update("plates", 0, 10, 103.0) is None
+    assert remaining.update("plates", 5, 10, 113.0) == 10.0
+
+
+def test_a_stage_that_no_plan_knows_is_not_guessed_at() -> None:
+    remaining = RemainingTime(SOLVE)
+    remaining.update("features", 0, 10, 0.0)
+    remaining.update("features", 10, 10, 10.0)
+    assert remaining.update("dreaming", 5, 10, 20.0) is None
+    assert remaining.update("matching", 0, 10, 20.0) is not None

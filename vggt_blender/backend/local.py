@@ -109,7 +109,7 @@ class LocalClient:
         """The job's last message."""
         from .. import cli
 
-        remaining = RemainingTime()
+        remaining = RemainingTime(job)
 
         def send(message: Message) -> None:
             if message["type"] == "progress":

@@ -127,7 +127,7 @@ class Supervisor:
             return
 
     def _start(self, job: Request) -> None:
-        self._running = _Running(job, absent_folders(Path(job.output)), RemainingTime())
+        self._running = _Running(job, absent_folders(Path(job.output)), RemainingTime(job))
         if self._worker is None or self._worker.exit_status is not None:
             inherited = os.environ.get("PYTHONPATH")
             path = os.pathsep.join([str(ROOT), *([inherited] if inherited else [])])
