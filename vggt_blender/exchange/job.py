@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .hand_tracks import HandTracks
 from .known import Known
 from .messages import JobError
 
@@ -81,6 +82,7 @@ class Job:
     point_head: bool = False
     overwrite: bool = False
     known: Known = field(default_factory=Known)
+    hand_tracks: HandTracks = field(default_factory=HandTracks)
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -100,6 +102,7 @@ class Job:
             "inputs": list(self.inputs),
             "frames": str(self.frames),
             "known": self.known.given(),
+            "hand_tracks": self.hand_tracks.document() if self.hand_tracks else None,
         }
 
     @classmethod
@@ -119,6 +122,9 @@ class Job:
             arguments["frames"] = FrameRange.parse(values["frames"])
         if "known" in values:
             arguments["known"] = Known.from_dict(values["known"])
+        if "hand_tracks" in values:
+            given = values["hand_tracks"]
+            arguments["hand_tracks"] = HandTracks() if given is None else HandTracks.from_document(given)
         return cls(**arguments)
 
 
@@ -131,4 +137,6 @@ def _is_valid(name: str, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if name == "known":
         return isinstance(value, dict)
+    if name == "hand_tracks":
+        return value is None or isinstance(value, dict)
     return isinstance(value, str) or (value is None and name in ("model", "mask"))

@@ -32,6 +32,11 @@ class Similarity:
         translation = self.scale * pose[:, 3] - rotation @ self.translation
         return np.column_stack([rotation, translation])
 
+    def inverse(self) -> Similarity:
+        """The way back."""
+        rotation = self.rotation.T
+        return Similarity(1 / self.scale, rotation, -rotation @ self.translation / self.scale)
+
     def matrix(self) -> Array:
         """The (4, 4) form."""
         matrix = np.eye(4)
