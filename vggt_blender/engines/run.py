@@ -88,8 +88,16 @@ def _settle(folder: Path, source: FrameSource, job: Job, report: Reporter) -> No
     from ..refinement.settle import settle
     from ..refinement.trusted import trusted_tracks
 
-    trusted = trusted_tracks(job.hand_tracks, source.frames, source.source.kind)
-    if settle(folder, trusted, report) and job.known.distance is not None:
+    try:
+        trusted = trusted_tracks(job.hand_tracks, source.frames, source.source.kind)
+        metric = settle(folder, trusted, report)
+    except Cancelled:
+        raise
+    except Exception as failure:
+        reason = str(failure).strip().partition("\n")[0]
+        report.warning(f"The hand tracks could not be compared with the result ({type(failure).__name__}: {reason}).")
+        return
+    if metric and job.known.distance is not None:
         report.warning("The measured points give the scene its metres: the known distance was not used.")
 
 

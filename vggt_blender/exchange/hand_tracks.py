@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ from .messages import JobError
 FORMAT, VERSION = "vggt-hand-tracks", 1
 LARGEST_FILE = 64 * 2**20
 LONGEST_NAME = 100
+
+ENTRY = "hand_tracks"
+"""The entry of a reconstruction's document that says how the result agrees with them."""
+
+WORLD, SCALE = "survey", "scale"
+"""What measured points gave: the whole world, or its size alone."""
 
 Observation = tuple[int | str, float, float]
 
@@ -125,3 +132,38 @@ def _is_finite(value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number beyond any pixel
         return False
+
+
+@dataclass(frozen=True)
+class HandTrackFit:
+    """How a result agrees with one track: the median distance in source pixels over so many ``frames``, and where the
+    point was measured how far from there it is, in metres. ``fits`` is False where the track or point is wrong."""
+
+    name: str
+    frames: int
+    residual_px: float
+    distance_m: float | None = None
+    fits: bool = True
+
+
+def read_fits(entries: Mapping[str, Any]) -> tuple[HandTrackFit, ...]:
+    """What a document's `entries` say of its tracks; none where they cannot be read."""
+    try:
+        return tuple(
+            HandTrackFit(
+                str(track["name"]),
+                int(track["frames"]),
+                float(track["residual_px"]),
+                None if track.get("distance_m") is None else float(track["distance_m"]),
+                track["fits"] is True,
+            )
+            for track in entries[ENTRY]["tracks"]
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ()
+
+
+def is_surveyed(entries: Mapping[str, Any]) -> bool:
+    """Whether measured points say where the world of a result is, by its document's `entries`."""
+    entry = entries.get(ENTRY)
+    return isinstance(entry, dict) and entry.get("gives") == WORLD

@@ -9,22 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.hand_tracks import ENTRY, WORLD
 from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Frame, load_reconstruction
 from ..geometry.alignment import Similarity
 from ..geometry.blender_axes import points_to_blender
 from .adjustment import LEAST_ANGLE
-from .survey import WORLD, SurveyFit, fit_survey
+from .survey import SurveyFit, fit_survey
 from .triangulation import Structure
 from .trusted import Trusted
 from .views import Views, views_of
 from .world import METERS, move_world
 
 Array = NDArray[np.float64]
-
-HAND_TRACKS = "hand_tracks"
-"""The entry of the document."""
 
 WRONG_SHARE, LEAST_WRONG_PX = 0.002, 2.0
 """Of the picture's longer side, and pixels: a track is not believed from the larger of the two on ..."""
@@ -64,7 +62,7 @@ def settle(folder: Path, trusted: Trusted, report: Reporter) -> bool:
     _warn_of_wrong_tracks(found, frames, report)
     _tell_of_survey(found.part, fit, trusted, report)
     move = Similarity(1.0, np.eye(3), np.zeros(3)) if fit is None else fit.metric_from_solve
-    move_world(folder, move, None if fit is None else METERS, {HAND_TRACKS: _entry(found, fit)})
+    move_world(folder, move, None if fit is None else METERS, {ENTRY: _entry(found, fit)})
     return fit is not None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.hand_tracks import WORLD
 from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..geometry.cameras import camera_center
@@ -18,7 +19,7 @@ from .registration import place_others
 from .report import Refusal
 from .rotation_only import turn_only
 from .rotations import average_rotations
-from .survey import WORLD, fit_survey
+from .survey import fit_survey
 from .tracks import Observations, hold_out, longest
 from .trusted import NOBODYS, Trusted
 from .views import Views

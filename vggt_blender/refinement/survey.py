@@ -8,12 +8,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.hand_tracks import SCALE, WORLD
 from ..geometry.alignment import Similarity, align_points
 
 Array = NDArray[np.float64]
-
-WORLD, SCALE = "survey", "scale"
-"""What the points give: the whole world, or its size alone."""
 
 TOLERANCE = 0.01
 """Of the survey's extent: a point that lies farther off than this, and than the others do, is wrong."""
