@@ -14,6 +14,7 @@ from .download_model import VGGT_OT_cancel_download, VGGT_OT_download_model
 from .free_memory import VGGT_OT_free_memory
 from .import_reconstruction import VGGT_OT_import_reconstruction, draw_menu
 from .level import VGGT_OT_level
+from .mark_survey_point import VGGT_OT_mark_survey_point
 from .open_folder import VGGT_OT_open_folder
 from .pick_source import VGGT_OT_pick_source
 from .remove_backend import VGGT_OT_remove_backend
@@ -26,6 +27,7 @@ from .set_scale import VGGT_OT_set_scale
 from .setup_backend import VGGT_OT_setup_backend
 from .show_details import VGGT_OT_copy_details, VGGT_OT_show_details
 from .solve import VGGT_OT_solve
+from .use_clip_tracks import VGGT_OT_use_clip_tracks
 
 CLASSES = (
     VGGT_OT_pick_source,
@@ -46,6 +48,8 @@ CLASSES = (
     VGGT_OT_cancel_download,
     VGGT_OT_free_memory,
     VGGT_OT_copy_diagnostics,
+    VGGT_OT_use_clip_tracks,
+    VGGT_OT_mark_survey_point,
     VGGT_OT_level,
     VGGT_OT_add_point,
     VGGT_OT_set_floor,

@@ -16,6 +16,7 @@ from .placement import AsksPlacement
 from .session import notice_of, session
 from .sources import source_inputs, source_title
 from .task import Home
+from .use_clip_tracks import hand_tracks_of
 
 
 class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
@@ -104,6 +105,7 @@ def job_of(settings: bpy.types.PropertyGroup, output: str) -> Job:
         mask=bpy.path.abspath(settings.mask) or None,
         refine=settings.known.refine and settings.engine != "colmap",
         known=known_of(settings.known),
+        hand_tracks=hand_tracks_of(settings),
     )
 
 

@@ -4,6 +4,7 @@ import bpy
 
 from . import properties, shot_panels
 from .alignment import VGGT_PT_alignment
+from .hand_tracks import VGGT_PT_hand_tracks
 from .lens import VGGT_PT_lens
 from .panel import VGGT_PT_options, VGGT_PT_results, VGGT_PT_shot
 from .preferences import VGGT_AP_preferences
@@ -19,6 +20,7 @@ CLASSES = (
     VGGT_PT_shot,
     VGGT_PT_options,
     VGGT_PT_lens,
+    VGGT_PT_hand_tracks,
     VGGT_PT_results,
     *shot_panels.CLASSES,
     VGGT_PT_alignment,

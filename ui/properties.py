@@ -161,6 +161,11 @@ class VGGT_PG_settings(bpy.types.PropertyGroup):
         options=RELATIVE,
     )
     known: PointerProperty(type=VGGT_PG_known, name="Known", description="What you know of the shot")
+    clip: PointerProperty(
+        type=bpy.types.MovieClip,
+        name="Hand Tracks",
+        description="A movie clip of the source: its tracks, as far as they were placed by hand, hold the next solve",
+    )
     placement: EnumProperty(
         name="Scene Settings",
         description="Whether the scene takes the plate's resolution, frame rate and range",

@@ -39,6 +39,7 @@ class VGGT_PT_quality(SubPanel, bpy.types.Panel):
         for line in advice(quality):
             draw_wrapped(layout.box(), line, width - 20, icon="INFO")
         _draw_bad_frames(layout, bad_frames(quality))
+        _draw_hand_tracks(layout, quality)
 
 
 def _draw_graph(layout: bpy.types.UILayout, quality: Quality, width: int) -> None:
@@ -92,6 +93,20 @@ def _draw_bad_frames(layout: bpy.types.UILayout, bad: list[BadFrame]) -> None:
         button.frame_name = frame.name
     if len(bad) > LISTED:
         column.label(text=f"and {len(bad) - LISTED} more")
+
+
+def _draw_hand_tracks(layout: bpy.types.UILayout, quality: Quality) -> None:
+    if not quality.hand_tracks:
+        return
+    layout.label(text="Hand Tracks")
+    column = layout.column(align=True)
+    worst_first = sorted(quality.hand_tracks, key=lambda track: (track.fits, -track.residual_px))
+    for track in worst_first[:LISTED]:
+        apart = "" if track.distance_m is None else f", {1000 * track.distance_m:.3g} mm"
+        icon = "CHECKMARK" if track.fits else "ERROR"
+        column.label(text=f"{track.name}: {track.residual_px:.2f} px{apart}", icon=icon, translate=False)
+    if len(worst_first) > LISTED:
+        column.label(text=f"and {len(worst_first) - LISTED} more")
 
 
 def register() -> None:

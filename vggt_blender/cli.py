@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .exchange.hand_tracks import HandTracks, load_hand_tracks
 from .exchange.job import DEVICES, ENGINES, SOURCE_KINDS, FrameRange, Job
 from .exchange.known import Distance, Known
 from .exchange.messages import CANCELLED, JobError, Message, Reporter
@@ -87,6 +88,9 @@ def _add_reconstruct(verbs: Any) -> None:
     verb.add_argument("--mask", metavar="PATH", help="one picture or a folder of pictures: black is left out")
     verb.add_argument("--refine", action="store_true", help="bundle-adjust the result to sub-pixel")
     _add_known(verb.add_argument_group("what you know of the shot"))
+    verb.add_argument(
+        "--hand-tracks", metavar="FILE", help="tracks placed by hand and measured points (docs/refinement.md)"
+    )
     verb.add_argument("--tracks", type=int, default=0, metavar="N", help="vggt: follow N points of the first frame")
     verb.add_argument("--point-head", action="store_true", help="vggt: also write the network's own points")
     verb.add_argument("--overwrite", action="store_true", help="replace a result that DIR already holds")
@@ -189,6 +193,7 @@ def _job(options: Arguments) -> Job:
         point_head=options.point_head,
         overwrite=options.overwrite,
         known=_known(options),
+        hand_tracks=HandTracks() if options.hand_tracks is None else load_hand_tracks(options.hand_tracks),
     )
 
 

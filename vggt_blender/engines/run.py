@@ -38,12 +38,15 @@ def run_job(job: Job, report: Reporter) -> Path:
             engine = _load(name)
             source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
             _check_enough(source, name)
+            _check_hand_tracks(source, job)
             _warn_of_unused(job, name, engine, report)
             folder: Path = engine.reconstruct(source, writer, job, report)
-        if job.refine:
+        if job.refine or job.hand_tracks:
             _refine(folder, source, job, report)
         if job.known.distance is not None:
             _scale(folder, job.known.distance, report)
+        if job.hand_tracks:
+            _settle(folder, source, job, report)
         return folder
 
 
@@ -52,7 +55,7 @@ def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> No
     try:
         from ..refinement import refine
 
-        refine(folder, source, report, known=job.known)
+        refine(folder, source, report, known=job.known, hand_tracks=job.hand_tracks)
     except Cancelled:
         raise
     except Exception as failure:
@@ -70,6 +73,32 @@ def _scale(folder: Path, distance: Distance, report: Reporter) -> None:
         raise
     except JobError as failure:
         report.warning(f"The scene was not brought to metres. {failure.message}")
+
+
+def _check_hand_tracks(source: FrameSource, job: Job) -> None:
+    """Say what is wrong with them before the solve rather than after."""
+    if job.hand_tracks:
+        from ..refinement.trusted import trusted_tracks
+
+        trusted_tracks(job.hand_tracks, source.frames, source.source.kind)
+
+
+def _settle(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
+    """Note how the result agrees with the tracks by hand, and bring it to where the measured points are."""
+    from ..refinement.settle import settle
+    from ..refinement.trusted import trusted_tracks
+
+    try:
+        trusted = trusted_tracks(job.hand_tracks, source.frames, source.source.kind)
+        metric = settle(folder, trusted, report)
+    except Cancelled:
+        raise
+    except Exception as failure:
+        reason = str(failure).strip().partition("\n")[0]
+        report.warning(f"The hand tracks could not be compared with the result ({type(failure).__name__}: {reason}).")
+        return
+    if metric and job.known.distance is not None:
+        report.warning("The measured points give the scene its metres: the known distance was not used.")
 
 
 def choose_engine(job: Job) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .hand_tracks import HandTracks
 from .known import Known
 from .messages import JobError
 
@@ -84,6 +85,7 @@ class Job:
     point_head: bool = False
     overwrite: bool = False
     known: Known = field(default_factory=Known)
+    hand_tracks: HandTracks = field(default_factory=HandTracks)
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -108,6 +110,7 @@ class Job:
             "inputs": list(self.inputs),
             "frames": str(self.frames),
             "known": self.known.given(),
+            "hand_tracks": self.hand_tracks.document() if self.hand_tracks else None,
         }
 
     @classmethod
@@ -127,6 +130,9 @@ class Job:
             arguments["frames"] = FrameRange.parse(values["frames"])
         if "known" in values:
             arguments["known"] = Known.from_dict(values["known"])
+        if "hand_tracks" in values:
+            given = values["hand_tracks"]
+            arguments["hand_tracks"] = HandTracks() if given is None else HandTracks.from_document(given)
         return cls(**arguments)
 
 
@@ -139,4 +145,6 @@ def _is_valid(name: str, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if name == "known":
         return isinstance(value, dict)
+    if name == "hand_tracks":
+        return value is None or isinstance(value, dict)
     return isinstance(value, str) or (value is None and name in ("model", "mask"))

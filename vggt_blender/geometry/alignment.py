@@ -50,6 +50,11 @@ class Similarity:
             raise ValueError("the matrix is no rotation with one scale")
         return cls(scale, matrix[:, :3] / scale, matrix[:, 3])
 
+    def inverse(self) -> Similarity:
+        """The way back."""
+        rotation = self.rotation.T
+        return Similarity(1 / self.scale, rotation, -rotation @ self.translation / self.scale)
+
     def matrix(self) -> Array:
         """The (4, 4) form."""
         matrix = np.eye(4)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..geometry.cameras import Lens
 from .tracks import Observations
 from .triangulation import Structure, triangulate
+from .trusted import NOBODYS, WEIGHT, Trusted
 from .views import Views
 
 Array = NDArray[np.float64]
@@ -22,6 +23,9 @@ LEAST_ANGLE = 0.5
 LEAST_OBSERVATIONS = 12
 """A frame with fewer good observations is not adjusted."""
 
+
+PINS_THAT_HOLD = 3
+"""So many points at given places say where the world is."""
 
 RAYLEIGH_MEDIAN = 1.1774
 """The median length of an error of unit deviation in x and in y."""
@@ -39,7 +43,7 @@ class Freedom(Flag):
 class Adjusted:
     """``views``, and the good observations they were adjusted to with their ``structure``.
 
-    ``held`` (N,) is True where a frame really took part.
+    The last tracks of ``used`` are those by hand. ``held`` (N,) is True where a frame really took part.
     """
 
     views: Views
@@ -48,46 +52,72 @@ class Adjusted:
     held: NDArray[np.bool_]
 
 
-def adjust(table: Observations, views: Views, freedom: Freedom, thresholds: tuple[float, ...]) -> Adjusted:
-    """Triangulate and adjust in turns, with ever stricter limits (working pixels) on what counts as an outlier."""
-    used, structure, held = good_observations(table, views, thresholds[0])
+def adjust(
+    table: Observations, views: Views, freedom: Freedom, thresholds: tuple[float, ...], trusted: Trusted = NOBODYS
+) -> Adjusted:
+    """Triangulate and adjust in turns, with ever stricter limits (working pixels) on what counts as an outlier.
+
+    Tracks by hand are no outliers whatever the limit, and weigh more.
+    """
+    used, structure, held, pins = _round(table, views, thresholds[0], trusted)
     for limit in (*thresholds[1:], None):
-        if held.sum() < 2 or used.tracks < LEAST_OBSERVATIONS:
+        if held.sum() < 2 or used.tracks + (WEIGHT - 1) * len(pins) < LEAST_OBSERVATIONS:
             break
-        views, points = _bundle(used, structure, views, held, freedom, _loss_scale(structure))
+        views, points = _bundle(used, structure, views, held, freedom, pins)
         structure = replace(structure, points=points)
         if limit is not None:
-            used, structure, held = good_observations(table, views, limit)
+            used, structure, held, pins = _round(table, views, limit, trusted)
     return Adjusted(views, used, structure, held)
 
 
-def _loss_scale(structure: Structure) -> float:
-    """Working pixels from which an error counts less: twice the usual one."""
-    return max(2 * float(np.median(structure.error)), 0.1)
+def _round(
+    table: Observations, views: Views, limit: float, trusted: Trusted
+) -> tuple[Observations, Structure, NDArray[np.bool_], NDArray[np.bool_]]:
+    """What the next adjustment takes: observations with those by hand last, where they are, the frames that take part,
+    and for each track by hand whether it is pinned to its place."""
+    used, structure, held = good_observations(table, views, limit, trusted)
+    part, places = trusted.seen_by(views, held)
+    both = Structure(*(np.concatenate(pair) for pair in zip(structure.parts(), places.parts(), strict=True)))
+    return used.and_also(part.table), both, held, part.is_held
+
+
+def _loss_scale(error: Array, by_hand: Array) -> float:
+    """Working pixels from which an error counts less: twice the usual one, and none that is usual `by_hand`."""
+    usual = float(np.median(by_hand)) if len(by_hand) else 0.0
+    return max(2 * float(np.median(error)), usual, 0.1)
 
 
 def good_observations(
-    table: Observations, views: Views, limit: float
+    table: Observations, views: Views, limit: float, trusted: Trusted = NOBODYS
 ) -> tuple[Observations, Structure, NDArray[np.bool_]]:
     """What lies within `limit` working pixels of its triangulated point, with parallax, in frames that have enough."""
     held = views.placed.copy()
+    by_hand = trusted.counts(len(views))
     while True:
         seen = table.keep(held[table.frame])
         structure = triangulate(seen, views, scale=0.25 * limit)
         good = (structure.error < limit) & (structure.angle > LEAST_ANGLE)[seen.track]
         used = seen.keep(good)
-        enough = held & (np.bincount(used.frame, minlength=len(views)) >= LEAST_OBSERVATIONS)
+        enough = held & (np.bincount(used.frame, minlength=len(views)) + by_hand >= LEAST_OBSERVATIONS)
         if (enough == held).all() or not enough.any():
             return used, triangulate(used, views, scale=0.25 * limit), enough
         held = enough
 
 
 def _bundle(
-    used: Observations, structure: Structure, views: Views, held: NDArray[np.bool_], freedom: Freedom, loss: float
+    used: Observations,
+    structure: Structure,
+    views: Views,
+    held: NDArray[np.bool_],
+    freedom: Freedom,
+    pins: NDArray[np.bool_],
 ) -> tuple[Views, Array]:
     """One adjustment. Returns the views and the points (T, 4)."""
-    scene = _scene(used, structure, views, held, freedom)
-    _adjuster(scene, held, freedom, loss).solve()
+    first = used.tracks - len(pins)
+    by_hand = used.track >= first
+    loss = _loss_scale(structure.error, structure.error[by_hand])
+    scene = _scene(used.repeated(np.where(by_hand, WEIGHT, 1)), structure, views, held, freedom)
+    _adjuster(scene, held, freedom, loss, first + np.flatnonzero(pins)).solve()
     poses, lenses = views.poses.copy(), list(views.lenses)
     for k in np.flatnonzero(held):
         poses[k] = scene.images[int(k) + 1].cam_from_world().matrix()
@@ -100,7 +130,11 @@ def _bundle(
 
 
 def _adjuster(
-    scene: pycolmap.Reconstruction, held: NDArray[np.bool_], freedom: Freedom, loss: float
+    scene: pycolmap.Reconstruction,
+    held: NDArray[np.bool_],
+    freedom: Freedom,
+    loss: float,
+    pinned: NDArray[np.intp],
 ) -> pycolmap.CeresBundleAdjuster:
     options = pycolmap.BundleAdjustmentOptions(
         refine_focal_length=Freedom.FOCAL in freedom,
@@ -115,7 +149,10 @@ def _adjuster(
     config = pycolmap.BundleAdjustmentConfig()
     for k in np.flatnonzero(held):
         config.add_image(int(k) + 1)
-    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    for track in pinned:
+        config.add_constant_point(int(track) + 1)
+    if len(pinned) < PINS_THAT_HOLD:
+        config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     return pycolmap.create_default_ceres_bundle_adjuster(options, config, scene)
 
 
@@ -126,7 +163,8 @@ def focal_deviation(adjusted: Adjusted, freedom: Freedom) -> float | None:
         return None
     views, used, structure, held = adjusted.views, adjusted.used, adjusted.structure, adjusted.held
     scene = _scene(used, structure, views, held, freedom)
-    adjuster = _adjuster(scene, held, freedom, _loss_scale(structure))
+    nothing = np.zeros(0)
+    adjuster = _adjuster(scene, held, freedom, _loss_scale(structure.error, nothing), nothing.astype(np.intp))
     adjuster.solve()
     options = pycolmap.BACovarianceOptions(params=pycolmap.BACovarianceOptionsParams.ALL)
     covariance = pycolmap.estimate_ba_covariance(options, scene, adjuster)

@@ -22,7 +22,8 @@ class RefinementReport:
     camera that only turns; ``lens`` what of the lens moved: ``fixed``, ``focal`` or ``distortion``; ``focal_change``
     relative (the median over the frames), ``focal_deviation`` the relative standard deviation that the observations
     leave it (None where it was held). ``carried`` frames had too few tracks and were moved along with their neighbours,
-    ``registered`` ones had no pose before. Jitter is None for stills.
+    ``registered`` ones had no pose before. Jitter is None for stills. ``hand_before_px`` and ``hand_after_px`` are the
+    median distances of tracks by hand, None without any.
     """
 
     accepted: bool
@@ -40,6 +41,8 @@ class RefinementReport:
     registered: tuple[str, ...] = ()
     jitter_before: Jitter | None = None
     jitter_after: Jitter | None = None
+    hand_before_px: float | None = None
+    hand_after_px: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

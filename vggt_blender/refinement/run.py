@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.hand_tracks import HandTracks
 from ..exchange.known import Known
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import (
@@ -36,6 +37,7 @@ from .jitter import jitter
 from .pairs import overlapping_pairs
 from .report import RefinementReport, Refusal
 from .solve import Refined, refine_views
+from .trusted import Trusted, trusted_tracks
 from .views import Views, pose_of, views_of
 
 Array = NDArray[np.float64]
@@ -70,19 +72,26 @@ class _Result:
 
 
 def refine(
-    folder: Path | str, source: FrameSource, report: Reporter, *, known: Known | None = None
+    folder: Path | str,
+    source: FrameSource,
+    report: Reporter,
+    *,
+    known: Known | None = None,
+    hand_tracks: HandTracks | None = None,
 ) -> RefinementReport:
     """Refine the reconstruction in `folder`, made from `source`, with features of its pictures.
 
     The better cameras replace the old ones, depth maps and points follow, only where tracks that were not used agree
     clearly better; the world stays where it is. Otherwise no byte of the folder changes. What is
-    `known` of the lens is held, and a camera known to be locked off only turns. Raises `JobError` where the folder
-    cannot be read or written.
+    `known` of the lens is held, and a camera known to be locked off only turns. Where `hand_tracks` are given they take
+    part as what is certain, and better agreement with them counts where the other tracks do not speak against it.
+    Raises `JobError` where the folder cannot be read or written.
     """
     began = time.monotonic()
     reconstruction = load_reconstruction(folder)
+    trusted = trusted_tracks(hand_tracks or HandTracks(), source.frames, source.source.kind)
     try:
-        refined = _refined(reconstruction, source, report, known or Known())
+        refined = _refined(reconstruction, source, report, known or Known(), trusted)
     except Refusal as refusal:
         outcome = RefinementReport(False, str(refusal), time.monotonic() - began)
         report.warning(outcome.sentence())
@@ -109,7 +118,9 @@ def refine(
     return outcome
 
 
-def _refined(reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known) -> Refined:
+def _refined(
+    reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known, trusted: Trusted
+) -> Refined:
     if len(source.frames) != len(reconstruction.frames):
         raise JobError(
             "mismatch",
@@ -120,7 +131,7 @@ def _refined(reconstruction: Reconstruction, source: FrameSource, report: Report
         raise Refusal("fewer than two frames are registered.")
     given, views = (views_of(reconstruction.frames, certain) for certain in (Known(), known))
     found = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
-    refined = refine_views(found, given, views, report, known)
+    refined = refine_views(found, given, views, report, known, trusted)
     return _in_world(refined, views)
 
 
@@ -169,10 +180,10 @@ def _align(source: Array, target: Array) -> Similarity:
 def _outcome(reconstruction: Reconstruction, refined: Refined, known: Known) -> RefinementReport:
     frames = reconstruction.frames
     accepted = is_better(refined.after, refined.before)
-    if not accepted and _contradicts(frames, known):
-        accepted = is_no_worse(refined.after, refined.before)
     before = views_of(frames, Known())
     views, placed = refined.views, before.placed
+    if not accepted and (_contradicts(frames, known) or _pleases_by_hand(refined, placed)):
+        accepted = is_no_worse(refined.after, refined.before)
     carried = tuple(frame.name for k, frame in enumerate(frames) if placed[k] and not refined.held[k])
     ordered = reconstruction.source.kind != "images"
     kind = "a camera that only turns" if refined.adjusted is None else "bundle adjustment"
@@ -192,7 +203,16 @@ def _outcome(reconstruction: Reconstruction, refined: Refined, known: Known) -> 
         registered=tuple(frame.name for k, frame in enumerate(frames) if refined.held[k] and not placed[k]),
         jitter_before=jitter(before.poses[placed]) if ordered else None,
         jitter_after=jitter(views.poses[placed]) if ordered else None,
+        hand_before_px=None if refined.hand_before is None else refined.hand_before.median,
+        hand_after_px=None if refined.hand_after is None else refined.hand_after.median,
     )
+
+
+def _pleases_by_hand(refined: Refined, placed: NDArray[np.bool_]) -> bool:
+    """Whether the tracks by hand agree clearly better, or placed a frame that had no place."""
+    if refined.hand_before is None or refined.hand_after is None:
+        return False
+    return is_better(refined.hand_after, refined.hand_before) or bool((refined.held & ~placed).any())
 
 
 def _contradicts(frames: Sequence[Frame], known: Known) -> bool:

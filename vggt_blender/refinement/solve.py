@@ -8,23 +8,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.hand_tracks import WORLD
 from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..geometry.cameras import camera_center
-from .acceptance import Agreement, agreement, is_surely_better
-from .adjustment import Adjusted, Freedom, adjust, focal_deviation
+from .acceptance import Agreement, agreement, is_no_worse, is_surely_better
+from .adjustment import LEAST_ANGLE, Adjusted, Freedom, adjust, focal_deviation
 from .correspondences import Correspondences
 from .registration import place_others
 from .report import Refusal
 from .rotation_only import turn_only
 from .rotations import average_rotations
+from .survey import fit_survey
 from .tracks import Observations, hold_out, longest
+from .trusted import NOBODYS, Trusted
 from .views import Views
 
 Array = NDArray[np.float64]
 
 FEWEST_TRACKS = 60
 FEWEST_HELD_OUT = 15
+
+FEWEST_BY_HAND = 6
+"""So many tracks by hand solve a shot whose features are too few."""
 
 COARSE, FINE = (64.0, 16.0, 8.0), (4.0, 2.0, 1.0)
 """Working pixels that count as an outlier, from round to round."""
@@ -47,7 +53,8 @@ class Refined:
     """The best cameras found, and how well held-out tracks agree ``before`` and ``after``.
 
     ``adjusted`` is None where the camera only turns. ``held`` (N,) says which frames took part. ``focal_deviation``:
-    the relative standard deviation of the focal length; None where it was not solved for.
+    the relative standard deviation of the focal length; None where it was not solved for. ``hand_before`` and
+    ``hand_after``: how well the tracks by hand agree, None without any.
     """
 
     views: Views
@@ -59,24 +66,44 @@ class Refined:
     tracks: int
     held_out: int
     focal_deviation: float | None = None
+    hand_before: Agreement | None = None
+    hand_after: Agreement | None = None
 
 
-def refine_views(found: Correspondences, given: Views, views: Views, report: Reporter, known: Known) -> Refined:
+def refine_views(
+    found: Correspondences, given: Views, views: Views, report: Reporter, known: Known, trusted: Trusted = NOBODYS
+) -> Refined:
     """The refined cameras, not yet judged; `views` are the `given` ones with what is `known` of the lens.
 
-    Raises `Refusal` where the pictures do not allow any."""
+    Tracks by hand take part and are not held out; where features are too few to judge by, they judge, too. Raises
+    `Refusal` where the pictures do not allow any."""
+    refined = _best(found, given, views, report, known, trusted)
+    seen = trusted.in_frames(given.placed).table
+    if not seen.tracks:
+        return refined
+    return replace(refined, hand_before=agreement(seen, given), hand_after=agreement(seen, refined.views))
+
+
+def _best(
+    found: Correspondences, given: Views, views: Views, report: Reporter, known: Known, trusted: Trusted
+) -> Refined:
     train, held_out = hold_out(found.tracks)
     held_out = held_out.keep(views.placed[held_out.frame], least=3)
-    _check_enough(train, held_out, views)
+    if not _is_enough(train, held_out):
+        held_out = trusted.in_frames(views.placed).table
+        if held_out.tracks < FEWEST_BY_HAND:
+            raise Refusal(
+                f"too few tracks: only {_long(found.tracks)} details could be followed through three or more frames."
+            )
     before = agreement(held_out, given)
     few = longest(train, COARSE_TRACKS, len(views))
-    pan = _pan(few, held_out, views, before, known)
+    pan = _pan(few.and_also(trusted.table), held_out, views, before, known)
     if known.locked_off:
         if pan is None:
             raise Refusal("the camera is said to be locked off, but turns on the spot do not explain the pictures.")
         return pan
     bundle = None
-    for step, candidate in enumerate(_bundles(train, few, held_out, views, found, before, known)):
+    for step, candidate in enumerate(_bundles(train, few, held_out, views, found, before, known, trusted)):
         report.progress("adjusting", step, 2)
         if bundle is None or is_surely_better(candidate.after, bundle.after):
             bundle = candidate
@@ -96,12 +123,13 @@ def _freedoms(known: Known) -> list[Freedom]:
     return [least] if known.distortion is not None else [least, least | Freedom.DISTORTION]
 
 
-def _check_enough(train: Observations, held_out: Observations, views: Views) -> None:
-    long = int((train.lengths() >= 3).sum())
-    if long < FEWEST_TRACKS or held_out.tracks < FEWEST_HELD_OUT:
-        raise Refusal(
-            f"too few tracks: only {long + held_out.tracks} details could be followed through three or more frames."
-        )
+def _long(table: Observations) -> int:
+    """How many tracks have three observations or more."""
+    return int((table.lengths() >= 3).sum())
+
+
+def _is_enough(train: Observations, held_out: Observations) -> bool:
+    return _long(train) >= FEWEST_TRACKS and held_out.tracks >= FEWEST_HELD_OUT
 
 
 def _pan(few: Observations, held_out: Observations, views: Views, before: Agreement, known: Known) -> Refined | None:
@@ -129,31 +157,61 @@ def _bundles(
     found: Correspondences,
     before: Agreement,
     known: Known,
+    trusted: Trusted,
 ) -> Iterator[Refined]:
     """Solutions by bundle adjustment from the stiffest lens to the freest."""
     many = longest(train, FINE_TRACKS, len(views))
-    freedoms = _freedoms(known)
-    start = _start(few, held_out, views, found, freedoms[0])
+    by_hand = len(trusted.names) >= FEWEST_BY_HAND
+    freedoms = _freedoms(known)[: 1 if held_out.tracks < FEWEST_HELD_OUT else None]
+    start = _start(few, held_out, views, found, freedoms[0], trusted)
     for freedom in freedoms:
-        adjusted = adjust(many, start, freedom, FINE)
+        adjusted = adjust(many, start, freedom, FINE, trusted)
         if adjusted.held.sum() >= 2 and not adjusted.held.all():
-            adjusted = adjust(many, place_others(many, adjusted), freedom, FINE)
-        if adjusted.held.sum() < 2 or adjusted.used.tracks < FEWEST_TRACKS:
+            adjusted = adjust(many, place_others(many, adjusted, trusted), freedom, FINE, trusted)
+        if adjusted.held.sum() < 2 or (adjusted.used.tracks < FEWEST_TRACKS and not by_hand):
             continue
+        adjusted = _on_survey(many, adjusted, freedom, held_out, trusted)
         after = agreement(held_out, adjusted.views)
         yield Refined(
             adjusted.views, adjusted.held, before, after, adjusted, freedom, adjusted.used.tracks, held_out.tracks
         )
 
 
-def _start(few: Observations, held_out: Observations, views: Views, found: Correspondences, freedom: Freedom) -> Views:
+def _on_survey(
+    many: Observations, adjusted: Adjusted, freedom: Freedom, held_out: Observations, trusted: Trusted
+) -> Adjusted:
+    """Adjusted with the measured points held where they were measured, as far as they agree; the same as before where
+    there are too few, or where the tracks that were put aside speak against it."""
+    part = trusted.in_frames(adjusted.held)
+    places = part.structure(adjusted.views)
+    solved = np.where((places.angle > LEAST_ANGLE)[:, None], places.positions(), np.nan)
+    fit = fit_survey(solved, part.surveyed)
+    if fit is None or fit.gives != WORLD:
+        return adjusted
+    back = fit.metric_from_solve.inverse()
+    fixed = np.where(fit.agrees[:, None], back.apply(part.surveyed), np.nan)
+    holding = trusted.holding(dict(zip(part.names, fixed, strict=True)))
+    measured = adjust(many, adjusted.views, freedom, FINE, holding)
+    same = bool((measured.held >= adjusted.held).all())
+    no_worse = is_no_worse(agreement(held_out, measured.views), agreement(held_out, adjusted.views))
+    return measured if same and no_worse else adjusted
+
+
+def _start(
+    few: Observations,
+    held_out: Observations,
+    views: Views,
+    found: Correspondences,
+    freedom: Freedom,
+    trusted: Trusted,
+) -> Views:
     """Coarsely adjusted cameras: from turns that the matches agree on, or from the input where that ends better."""
     rotations = average_rotations(views.poses[:, :, :3], found.turns)
     centers = camera_center(views.poses)
     poses = np.dstack([rotations, -np.einsum("nij,nj->ni", rotations, centers)])
     best, score = views, np.inf
     for begin in (replace(views, poses=poses), views):
-        coarse = adjust(few, begin, freedom, COARSE).views
+        coarse = adjust(few, begin, freedom, COARSE, trusted).views
         reached = agreement(held_out, coarse)
         if reached.score < score:
             best, score = coarse, reached.score

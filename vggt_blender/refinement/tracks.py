@@ -45,6 +45,19 @@ class Observations:
         """The tracks `chosen` (T,)."""
         return self.keep(chosen[self.track], least=1)
 
+    def repeated(self, times: Index) -> Observations:
+        """Every observation so many `times` (O,): a weight."""
+        rows = np.repeat(np.arange(len(self.track)), times)
+        return Observations(self.track[rows], self.frame[rows], self.xy[rows])
+
+    def and_also(self, other: Observations) -> Observations:
+        """These tracks, then those of `other`."""
+        return Observations(
+            np.concatenate([self.track, other.track + self.tracks]),
+            np.concatenate([self.frame, other.frame]),
+            np.concatenate([self.xy, other.xy]),
+        )
+
 
 def build_tracks(
     keypoints: Sequence[Array], pairs: Sequence[tuple[int, int]], matches: Sequence[NDArray[np.uint32]]

@@ -24,6 +24,10 @@ class Structure:
     error: Array
     angle: Array
 
+    def parts(self) -> tuple[Array, Array, Array]:
+        """All three."""
+        return self.points, self.error, self.angle
+
     def positions(self) -> Array:
         """(T, 3); far beyond the scene where a point has no parallax."""
         return self.points[:, :3] / np.maximum(self.points[:, 3:], 1e-12)

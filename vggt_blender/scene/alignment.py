@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 ROOT = "root"
 SUGGESTED = "vggt_suggested"  # on the root: where the import stood it
+SURVEYED = "vggt_surveyed"  # on the root: it stood on measured points once
 
 
 def build_root(holder: Holder, size: float) -> tuple[bpy.types.Object, bool]:
@@ -38,6 +39,14 @@ def level(root: bpy.types.Object, reconstruction: Reconstruction, points: NDArra
     matrix = leveling_matrix(up.direction, up.ground)
     root.matrix_basis = Matrix(matrix.tolist())
     root[SUGGESTED] = matrix.ravel().tolist()
+
+
+def stand_on_survey(root: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    """Leave the world of measured points as it is, in the units of `scene`; what the artist does to it then, stays."""
+    if not root.get(SURVEYED):
+        root.matrix_basis = Matrix.Scale(1.0 / scene.unit_settings.scale_length, 4)
+        root[SUGGESTED] = [value for row in root.matrix_basis for value in row]
+        root[SURVEYED] = True
 
 
 def solved_cameras(holder: Holder, reconstruction: Reconstruction, timeline: Timeline) -> dict[int, Array]:

@@ -10,13 +10,14 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.hand_tracks import is_surveyed
 from ..exchange.messages import JobError
 from ..exchange.placing import placed
 from ..exchange.reconstruction import Reconstruction
 from ..exchange.undistorted import with_straight_plates
 from ..geometry.blender_axes import points_from_blender
 from ..geometry.cameras import camera_center
-from .alignment import build_root, level, over_old_solve, solved_cameras
+from .alignment import build_root, level, over_old_solve, solved_cameras, stand_on_survey
 from .cameras import HEIGHT, WIDTH, build_shot_camera, build_still_cameras, lenses, registered
 from .collection import Holder, title_of
 from .depth_planes import build_planes
@@ -72,7 +73,7 @@ def build_scene(
     `context_scene` is the scene that "this" and "keep" mean (default: the context's). With `update`, the collection
     of an earlier solve of the same source, its objects are filled anew and stay the same objects: parents,
     constraints, materials, modifier settings and the artist's alignment are kept, and the new solve is laid over the
-    old one. Raises `JobError` where no frame is registered.
+    old one; one that measured points have placed stands where they say. Raises `JobError` where no frame is registered.
     """
     if not registered(reconstruction):
         raise JobError("empty", "No frame of this reconstruction could be placed: there is nothing to build.")
@@ -83,13 +84,17 @@ def build_scene(
     holder.describe(reconstruction)
     keep_quality(holder.collection, measure_quality(reconstruction, timeline))
     followed = _shows_plate(scene, holder)
-    old = solved_cameras(holder, reconstruction, timeline)
-    reconstruction = placed(reconstruction, over_old_solve(reconstruction, old))
+    surveyed = is_surveyed(reconstruction.extra)
+    if not surveyed:
+        old = solved_cameras(holder, reconstruction, timeline)
+        reconstruction = placed(reconstruction, over_old_solve(reconstruction, old))
     samples = dense_samples(reconstruction, options.point_limit)
     structure = _structure(reconstruction, samples)
     size = _size(reconstruction, structure)
     root, new = build_root(holder, size)
-    if new:
+    if surveyed:
+        stand_on_survey(root, scene)
+    elif new:
         level(root, reconstruction, structure)
     build_filters(root, timeline)
     plates = with_straight_plates(reconstruction)  # depth and points belong to the plate as shot

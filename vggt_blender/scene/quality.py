@@ -13,6 +13,7 @@ from functools import lru_cache
 import bpy
 import numpy as np
 
+from ..exchange.hand_tracks import HandTrackFit, read_fits
 from ..exchange.reconstruction import OBSERVATIONS, RESIDUAL, Reconstruction
 from .lenses import lens_bend
 from .timeline import Timeline
@@ -42,12 +43,14 @@ class FrameQuality:
 @dataclass(frozen=True)
 class Quality:
     """``frames`` in order; ``width`` of the pictures; ``view_deg`` the horizontal field of view and ``bend`` how far
-    the lens moves a corner, in picture widths: medians of the registered frames."""
+    the lens moves a corner, in picture widths: medians of the registered frames; ``hand_tracks`` how the solve agrees
+    with the tracks that it was given."""
 
     frames: tuple[FrameQuality, ...]
     width: int
     view_deg: float
     bend: float
+    hand_tracks: tuple[HandTrackFit, ...] = ()
 
     @property
     def registered(self) -> int:
@@ -96,6 +99,7 @@ def measure_quality(reconstruction: Reconstruction, timeline: Timeline) -> Quali
         width=int(np.median([frame.width for frame in reconstruction.frames])) if frames else 1,
         view_deg=float(np.median([2 * math.degrees(math.atan(f.width / (2 * pose.fx))) for f, pose in placed] or [0])),
         bend=float(np.median([min(lens_bend(frame) / frame.width, 1.0) for frame, _ in placed] or [0])),
+        hand_tracks=read_fits(reconstruction.extra),
     )
 
 
@@ -124,7 +128,8 @@ def _parsed(text: str) -> Quality | None:
     try:
         document = json.loads(text)
         frames = tuple(FrameQuality(**entry) for entry in document.pop("frames"))
-        return Quality(frames, **document)
+        by_hand = tuple(HandTrackFit(**entry) for entry in document.pop("hand_tracks", ()))
+        return Quality(frames, **document, hand_tracks=by_hand)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -21,6 +21,7 @@ from .versions import set_modifier_input
 TRACKS = "tracks"
 EMPTY = "track:"
 MODIFIER = "VGGT Tracks"
+OWN_NAME = r"VGGT \d{3,}"  # of the tracks that are written into a clip
 TRACK_COLOR = (1.0, 0.45, 0.05)
 
 
