@@ -102,6 +102,7 @@ def _add_known(group: Any) -> None:
     group.add_argument(
         "--distortion", type=float, nargs="+", metavar="K", help="K1 K2 [P1 P2 [K3]] of a lens grid, as OpenCV has them"
     )
+    group.add_argument("--pixel-aspect", type=float, metavar="X", help="a pixel's width / height: 2 for 2:1 anamorphic")
     group.add_argument("--locked-off", action="store_true", help="the camera turns on the spot")
     group.add_argument("--zoom", action="store_true", help="the lens zooms: one focal length a frame")
     group.add_argument(
@@ -209,6 +210,7 @@ def _known(options: Arguments) -> Known:
         locked_off=options.locked_off,
         zooms=options.zoom,
         distance=distance,
+        pixel_aspect=options.pixel_aspect,
     )
 
 

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..exchange.known import Distance
 from ..exchange.messages import Cancelled, JobError, Reporter
 from ..exchange.writer import DISK_FULL, ReconstructionWriter
 from ..inference.frames import FrameSource, open_source
+from ..inference.square_pixels import with_square_pixels
 
 NEEDS = {"colmap": "pycolmap", "vggt": "torch"}
 """The library that each engine cannot do without."""
@@ -37,6 +39,8 @@ def run_job(job: Job, report: Reporter) -> Path:
             name = choose_engine(job)
             engine = _load(name)
             source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
+            source, aspect = with_square_pixels(source, job.known.pixel_aspect, report)
+            job = replace(job, known=replace(job.known, pixel_aspect=aspect))
             _check_enough(source, name)
             _warn_of_unused(job, name, engine, report)
             folder: Path = engine.reconstruct(source, writer, job, report)

@@ -28,6 +28,7 @@ from ..exchange.writer import ReconstructionWriter
 from ..geometry.alignment import Similarity, align_cameras
 from ..geometry.cameras import camera_center, homogeneous, invert_pose
 from ..inference.frames import FrameSource
+from ..inference.square_pixels import with_square_pixels
 from .acceptance import is_better, is_no_worse
 from .adjustment import Adjusted, Freedom
 from .correspondences import find_correspondences
@@ -80,14 +81,17 @@ def refine(
     cannot be read or written.
     """
     began = time.monotonic()
-    reconstruction = load_reconstruction(folder)
+    known = known or Known()
+    source, aspect = with_square_pixels(source, known.pixel_aspect)
+    known = replace(known, pixel_aspect=aspect)
+    reconstruction = _as_seen(load_reconstruction(folder), source)
     try:
-        refined = _refined(reconstruction, source, report, known or Known())
+        refined = _refined(reconstruction, source, report, known)
     except Refusal as refusal:
         outcome = RefinementReport(False, str(refusal), time.monotonic() - began)
         report.warning(outcome.sentence())
         return outcome
-    outcome = _outcome(reconstruction, refined, known or Known())
+    outcome = _outcome(reconstruction, refined, known)
     if outcome.accepted:
         result = _result(reconstruction, refined, source)
         outcome = replace(outcome, seconds=time.monotonic() - began)
@@ -109,13 +113,19 @@ def refine(
     return outcome
 
 
-def _refined(reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known) -> Refined:
+def _as_seen(reconstruction: Reconstruction, source: FrameSource) -> Reconstruction:
+    """The reconstruction in the pixels of `source`, which are square where the file's are not."""
     if len(source.frames) != len(reconstruction.frames):
         raise JobError(
             "mismatch",
             f"The reconstruction has {len(reconstruction.frames)} frames, the source {len(source.frames)}: "
             "refine with the same pictures and --frames.",
         )
+    pairs = zip(source.frames, reconstruction.frames, strict=True)
+    return replace(reconstruction, frames=tuple(shot.seen(frame) for shot, frame in pairs))
+
+
+def _refined(reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known) -> Refined:
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
     given, views = (views_of(reconstruction.frames, certain) for certain in (Known(), known))
@@ -212,8 +222,8 @@ def _result(reconstruction: Reconstruction, refined: Refined, source: FrameSourc
     adjusted, factors = refined.adjusted, np.ones(len(frames))
     residuals = _residuals(adjusted, views) if adjusted is not None else [np.zeros(0)] * len(frames)
     new = [
-        replace(frame, pose=pose, extra=_quality(frame.extra, mine))
-        for frame, pose, mine in zip(frames, poses, residuals, strict=True)
+        shot.stored(replace(frame, pose=pose, extra=_quality(frame.extra, mine)))
+        for shot, frame, pose, mine in zip(source.frames, frames, poses, residuals, strict=True)
     ]
     if adjusted is None:
         return _Result(new, factors, reconstruction.points, None)
