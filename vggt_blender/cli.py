@@ -85,6 +85,8 @@ def _add_reconstruct(verbs: Any) -> None:
     )
     verb.add_argument("--mask", metavar="PATH", help="one picture or a folder of pictures: black is left out")
     verb.add_argument("--refine", action="store_true", help="bundle-adjust the result to sub-pixel")
+    verb.add_argument("--smooth", action="store_true", help="smooth the camera path as far as the pictures allow")
+    verb.add_argument("--smooth-budget", type=float, default=0.1, metavar="PX", help="a frame may slip by so much")
     _add_known(verb.add_argument_group("what you know of the shot"))
     verb.add_argument("--tracks", type=int, default=0, metavar="N", help="vggt: follow N points of the first frame")
     verb.add_argument("--point-head", action="store_true", help="vggt: also write the network's own points")
@@ -185,6 +187,7 @@ def _job(options: Arguments) -> Job:
         frames=FrameRange.parse(options.frames),
         mask=options.mask,
         refine=options.refine,
+        smooth=options.smooth_budget if options.smooth else 0.0,
         tracks=max(0, options.tracks),
         point_head=options.point_head,
         overwrite=options.overwrite,

@@ -46,6 +46,8 @@ def run_job(job: Job, report: Reporter) -> Path:
             folder: Path = engine.reconstruct(source, writer, job, report)
         if job.refine:
             _refine(folder, source, job, report)
+        if job.smooth:
+            _smooth(folder, source, job, report)
         if job.known.distance is not None:
             _scale(folder, job.known.distance, report)
         return folder
@@ -62,6 +64,19 @@ def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> No
     except Exception as failure:
         reason = str(failure).strip().partition("\n")[0]
         report.warning(f"Refinement failed and left the result as it was ({type(failure).__name__}: {reason}).")
+
+
+def _smooth(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
+    """Smooth the finished result's path, or say why it stays as it is."""
+    try:
+        from ..refinement.smoothing import smooth
+
+        smooth(folder, source, report, job.smooth, known=job.known)
+    except Cancelled:
+        raise
+    except Exception as failure:
+        reason = str(failure).strip().partition("\n")[0]
+        report.warning(f"Smoothing failed and left the path as it was ({type(failure).__name__}: {reason}).")
 
 
 def _scale(folder: Path, distance: Distance, report: Reporter) -> None:

@@ -40,11 +40,11 @@ class Known:
     """What is certain about a shot; None or False where nothing is.
 
     The focal length is one of ``focal_px`` (pixels of the source, fx), ``focal_mm`` with ``sensor_mm`` (the sensor
-    along the picture's longer side), or ``fov`` (degrees across the picture's width). It is held, unless ``focal_is_start``
-    says that it is a guess to begin with. ``distortion`` is OpenCV's (k1, k2, p1, p2, k3) and held. ``locked_off``: the
-    camera only turns; ``zooms``: every frame has a focal length of its own. ``distance`` makes the scene's unit metres.
-    ``pixel_aspect`` is a pixel's width over its height, fy / fx (None: as the file states it, else square): 2 for an
-    anamorphic lens that squeezes 2:1, whose mm are those engraved on it and of the sensor as built.
+    along the picture's longer side), or ``fov`` (degrees across the picture's width). It is held, unless
+    ``focal_is_start`` says that it is a guess to begin with. ``distortion`` is OpenCV's (k1, k2, p1, p2, k3) and held.
+    ``locked_off``: the camera only turns; ``zooms``: every frame has a focal length of its own. ``distance`` makes the
+    scene's unit metres. ``pixel_aspect`` is a pixel's width over its height, fy / fx (None: as the file states it, else
+    square): 2 for an anamorphic lens that squeezes 2:1, whose mm are those engraved on it and of the sensor as built.
     """
 
     focal_px: float | None = None

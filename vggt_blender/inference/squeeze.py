@@ -75,7 +75,8 @@ class Squeeze:
             (fx, fy), (cx, cy) = scale * [pose.fx, pose.fy], scale * [pose.cx, pose.cy] + offset
             pose = replace(pose, fx=float(fx), fy=float(fy), cx=float(cx), cy=float(cy))
         if affine is not None:
-            affine = affine * scale[:, None] + np.column_stack([np.zeros((2, 2)), offset])
+            linear, at = affine[:, :2], affine[:, 2]
+            affine = np.column_stack([scale[:, None] * linear, scale * at + offset])
         return replace(frame, width=size[0], height=size[1], pose=pose, depth_to_image=affine)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.known import Known
-from ..exchange.messages import JobError, Reporter
+from ..exchange.messages import Reporter
 from ..exchange.reconstruction import (
     OBSERVATIONS,
     RESIDUAL,
@@ -37,7 +37,7 @@ from .jitter import jitter
 from .pairs import overlapping_pairs
 from .report import RefinementReport, Refusal
 from .solve import Refined, refine_views
-from .views import Views, pose_of, views_of
+from .views import Views, as_seen, pose_of, views_of
 
 Array = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def refine(
     known = known or Known()
     source, aspect = with_square_pixels(source, known.pixel_aspect)
     known = replace(known, pixel_aspect=aspect)
-    reconstruction = _as_seen(load_reconstruction(folder), source)
+    reconstruction = as_seen(load_reconstruction(folder), source)
     try:
         refined = _refined(reconstruction, source, report, known)
     except Refusal as refusal:
@@ -111,18 +111,6 @@ def refine(
             f"Too little to track for refinement, moved along with the others: {', '.join(outcome.carried)}."
         )
     return outcome
-
-
-def _as_seen(reconstruction: Reconstruction, source: FrameSource) -> Reconstruction:
-    """The reconstruction in the pixels of `source`, which are square where the file's are not."""
-    if len(source.frames) != len(reconstruction.frames):
-        raise JobError(
-            "mismatch",
-            f"The reconstruction has {len(reconstruction.frames)} frames, the source {len(source.frames)}: "
-            "refine with the same pictures and --frames.",
-        )
-    pairs = zip(source.frames, reconstruction.frames, strict=True)
-    return replace(reconstruction, frames=tuple(shot.seen(frame) for shot, frame in pairs))
 
 
 def _refined(reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known) -> Refined:

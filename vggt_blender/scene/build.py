@@ -194,7 +194,7 @@ def _warnings(
         and abs(frame_shape(scene.render) / plate_shape(camera) - 1) > SAME_SHAPE
     ):
         lines.append(
-            f"The plate's pixel aspect is {aspect[0]:.4g} : {aspect[1]:.4g}, and the scene's frame has not the shape that "
-            "makes: give it the plate's resolution and pixel aspect, or one of that shape with square pixels."
+            f"The plate's pixel aspect is {aspect[0]:.4g} : {aspect[1]:.4g}, and the scene's frame has another shape: "
+            "give it the plate's resolution and pixel aspect, or square pixels in the plate's shape."
         )
     return lines
