@@ -87,6 +87,8 @@ def _add_reconstruct(verbs: Any) -> None:
     )
     verb.add_argument("--mask", metavar="PATH", help="one picture or a folder of pictures: black is left out")
     verb.add_argument("--refine", action="store_true", help="bundle-adjust the result to sub-pixel")
+    verb.add_argument("--smooth", action="store_true", help="smooth the camera path as far as the pictures allow")
+    verb.add_argument("--smooth-budget", type=float, default=0.1, metavar="PX", help="a frame may slip by so much")
     _add_known(verb.add_argument_group("what you know of the shot"))
     verb.add_argument(
         "--hand-tracks", metavar="FILE", help="tracks placed by hand and measured points (docs/refinement.md)"
@@ -107,6 +109,7 @@ def _add_known(group: Any) -> None:
     group.add_argument(
         "--distortion", type=float, nargs="+", metavar="K", help="K1 K2 [P1 P2 [K3]] of a lens grid, as OpenCV has them"
     )
+    group.add_argument("--pixel-aspect", type=float, metavar="X", help="a pixel's width / height: 2 for 2:1 anamorphic")
     group.add_argument("--locked-off", action="store_true", help="the camera turns on the spot")
     group.add_argument("--zoom", action="store_true", help="the lens zooms: one focal length a frame")
     group.add_argument(
@@ -189,6 +192,7 @@ def _job(options: Arguments) -> Job:
         frames=FrameRange.parse(options.frames),
         mask=options.mask,
         refine=options.refine,
+        smooth=options.smooth_budget if options.smooth else 0.0,
         tracks=max(0, options.tracks),
         point_head=options.point_head,
         overwrite=options.overwrite,
@@ -215,6 +219,7 @@ def _known(options: Arguments) -> Known:
         locked_off=options.locked_off,
         zooms=options.zoom,
         distance=distance,
+        pixel_aspect=options.pixel_aspect,
     )
 
 

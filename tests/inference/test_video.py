@@ -13,6 +13,7 @@ import pytest
 from vggt_blender.exchange.job import FrameRange
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.inference.frames import open_source
+from vggt_blender.inference.square_pixels import with_square_pixels
 
 WIDTH, HEIGHT, BITS = 128, 64, 8
 
@@ -112,10 +113,12 @@ def test_a_range_counts_frames_from_zero(tmp_path: Path) -> None:
 class Notes:
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.news: list[str] = []
 
     def progress(self, stage: str, done: int, total: int) -> None: ...
 
-    def status(self, message: str) -> None: ...
+    def status(self, message: str) -> None:
+        self.news.append(message)
 
     def warning(self, message: str) -> None:
         self.warnings.append(message)
@@ -237,10 +240,20 @@ def test_a_video_that_breaks_off_gives_what_it_has(tmp_path: Path) -> None:
     assert [number_in(picture) for picture in source] == list(range(count))
 
 
-def test_oblong_pixels_are_mentioned(tmp_path: Path) -> None:
+def test_oblong_pixels_are_read_from_the_file_and_can_be_overruled(tmp_path: Path) -> None:
     def squeeze(stream: av.VideoStream) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
     notes = Notes()
-    open_source([str(encode(tmp_path / "dv.mp4", [quarters()] * 2, prepare=squeeze))], report=notes)
-    assert any("not square" in warning for warning in notes.warnings)
+    stored = open_source([str(encode(tmp_path / "dv.mp4", [quarters()] * 2, prepare=squeeze))], report=notes)
+    height, width = stored.read(0).shape[:2]
+    square, aspect = with_square_pixels(stored, None, notes)
+    assert aspect == pytest.approx(4 / 3)
+    assert any("1.333 times as wide as high" in line for line in notes.news)
+    assert (square.frames[0].width, square.frames[0].height) == (round(width * 4 / 3), height)
+    assert [picture.shape for picture in square] == [(height, round(width * 4 / 3), 3)] * 2
+    for column in (0.1, 0.4, 0.6, 0.9):  # the picture's parts stay where they are
+        pixels = square.read(1)[height // 4, int(column * round(width * 4 / 3))]
+        assert np.abs(pixels.astype(int) - stored.read(1)[height // 4, int(column * width)]).max() < 12
+    assert with_square_pixels(stored, 1.0) == (stored, 1.0)
+    assert with_square_pixels(square, None) == (square, aspect)

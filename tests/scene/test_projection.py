@@ -153,3 +153,28 @@ def test_scaled_and_turned_parent_keeps_the_view(stage, photograph, house, empty
     assert np.abs(got - truth_pixels(house, reconstruction, 0, points)).max() < 0.1
     plane = evaluated_points(result.planes[0])
     assert np.abs(seen_at(empty_scene, result.cameras[0], plane)[0] - [2.0, 2.0]).max() < 0.05
+
+
+@pytest.mark.parametrize("aspect", [2.0, 0.5, 64 / 45])
+@pytest.mark.parametrize("square", [False, True])
+def test_an_anamorphic_plate_fills_the_frame(aspect, square, stage, photograph, house, empty_scene):
+    """In the plate's own pixels, or in a scene of square ones that has the shape in which the plate is seen."""
+    lens = (120.0, 120.0 * aspect, 99.0, 51.0)
+    shot = stage.Shot([stage.look((0.3, -0.2, 0), 8, 5, 2)], lens=lens, pictures=True)
+    reconstruction = photograph(shot)
+    render = empty_scene.render
+    if square:
+        render.resolution_x, render.resolution_y = 4 * round(192 * aspect), 4 * 108
+    setup = "keep" if square else "this"
+    result = house("scene").build_scene(reconstruction, house("scene").SceneOptions(setup_scene=setup))
+    shown = render.pixel_aspect_x / render.pixel_aspect_y
+    assert shown == pytest.approx(1.0 if square else aspect)
+    bpy.context.view_layer.update()
+    points = stage.truth_points(60)
+    camera = result.cameras[0]
+    seen = seen_at(empty_scene, camera, in_blender(result.root, house, points))
+    scale = [render.resolution_x / 192, render.resolution_y / 108]
+    wanted = truth_pixels(house, reconstruction, 0, points) * scale
+    assert np.abs(seen - wanted).max() < 0.1 * max(scale)
+    assert camera.data.background_images[0].frame_method == "STRETCH"
+    assert not any("pixel aspect" in line for line in result.warnings)

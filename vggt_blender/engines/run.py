@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..exchange.known import Distance
 from ..exchange.messages import Cancelled, JobError, Reporter
 from ..exchange.writer import DISK_FULL, ReconstructionWriter
 from ..inference.frames import FrameSource, open_source
+from ..inference.square_pixels import with_square_pixels
 
 NEEDS = {"colmap": "pycolmap", "vggt": "torch"}
 """The library that each engine cannot do without."""
@@ -37,12 +39,16 @@ def run_job(job: Job, report: Reporter) -> Path:
             name = choose_engine(job)
             engine = _load(name)
             source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
+            source, aspect = with_square_pixels(source, job.known.pixel_aspect, report)
+            job = replace(job, known=replace(job.known, pixel_aspect=aspect))
             _check_enough(source, name)
             _check_hand_tracks(source, job)
             _warn_of_unused(job, name, engine, report)
             folder: Path = engine.reconstruct(source, writer, job, report)
         if job.refine or job.hand_tracks:
             _refine(folder, source, job, report)
+        if job.smooth:
+            _smooth(folder, source, job, report)
         if job.known.distance is not None:
             _scale(folder, job.known.distance, report)
         if job.hand_tracks:
@@ -61,6 +67,19 @@ def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> No
     except Exception as failure:
         reason = str(failure).strip().partition("\n")[0]
         report.warning(f"Refinement failed and left the result as it was ({type(failure).__name__}: {reason}).")
+
+
+def _smooth(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
+    """Smooth the finished result's path, or say why it stays as it is."""
+    try:
+        from ..refinement.smoothing import smooth
+
+        smooth(folder, source, report, job.smooth, known=job.known)
+    except Cancelled:
+        raise
+    except Exception as failure:
+        reason = str(failure).strip().partition("\n")[0]
+        report.warning(f"Smoothing failed and left the path as it was ({type(failure).__name__}: {reason}).")
 
 
 def _scale(folder: Path, distance: Distance, report: Reporter) -> None:

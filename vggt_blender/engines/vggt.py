@@ -51,7 +51,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
         if job.point_head:
             writer.write_points(_head_points(scene, images, usable, cameras))
         if job.tracks:
-            writer.write_tracks(_tracks(scene, pictures, usable, job.tracks))
+            writer.write_tracks(_tracks(scene, source, pictures, usable, job.tracks))
     if lens.zooms:
         report.status("The lens zooms: its focal length is animated.")
     return writer.finish(
@@ -173,7 +173,9 @@ def _head_points(scene: Scene, images: NDArray[np.uint8], usable: NDArray[np.boo
     return Points(xyz, np.concatenate(colors), np.zeros(len(xyz), np.float32), np.ones(len(xyz), np.int32))
 
 
-def _tracks(scene: Scene, pictures: list[NetworkPicture], usable: NDArray[np.bool_], count: int) -> Tracks:
+def _tracks(
+    scene: Scene, source: FrameSource, pictures: list[NetworkPicture], usable: NDArray[np.bool_], count: int
+) -> Tracks:
     """Well-textured points of the first frame, followed through all frames, in source pixels."""
     gray = cv2.cvtColor(pictures[0].pixels, cv2.COLOR_RGB2GRAY)
     spacing = 0.6 * np.sqrt(usable[0].sum() / max(count, 1))
@@ -186,6 +188,9 @@ def _tracks(scene: Scene, pictures: list[NetworkPicture], usable: NDArray[np.boo
             for each, picture in zip(followed.xy, pictures, strict=True)
         ]
     )
+    squeeze = source.frames[0].squeeze
+    if squeeze is not None:
+        xy = squeeze.stored_xy(xy)
     return Tracks(xy.astype(np.float32), followed.visibility > 0.5, followed.confidence)
 
 

@@ -19,6 +19,9 @@ SOURCE_KINDS = ("auto", "images", "sequence", "video")
 ENGINES = ("auto", "vggt", "colmap")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+LARGEST_SMOOTH = 10.0
+"""Source pixels; more is no smoothing any more."""
+
 
 @dataclass(frozen=True)
 class FrameRange:
@@ -67,6 +70,7 @@ class Job:
     """One reconstruction. Field names are the command line's options.
 
     ``tracks`` is how many points of the first frame to follow, ``point_head`` asks for the network's own points too.
+    ``smooth`` is by how many source pixels a frame may slip for a smoother camera path; 0: not at all.
     """
 
     TYPE: ClassVar[str] = "job"
@@ -81,6 +85,7 @@ class Job:
     frames: FrameRange = field(default_factory=FrameRange)
     mask: str | None = None
     refine: bool = False
+    smooth: float = 0.0
     tracks: int = 0
     point_head: bool = False
     overwrite: bool = False
@@ -90,6 +95,8 @@ class Job:
     def __post_init__(self) -> None:
         if not self.inputs:
             raise JobError("usage", "No pictures given: name image files, one folder or one video.")
+        if not 0 <= self.smooth <= LARGEST_SMOOTH:
+            raise JobError("usage", f"Smoothing takes 0 to {LARGEST_SMOOTH:g} pixels a frame, not {self.smooth:g}.")
         for name, value, allowed in (
             ("kind", self.kind, SOURCE_KINDS),
             ("engine", self.engine, ENGINES),
@@ -143,6 +150,8 @@ def _is_valid(name: str, value: Any) -> bool:
         return isinstance(value, bool)
     if name == "tracks":
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if name == "smooth":
+        return isinstance(value, int | float) and not isinstance(value, bool)
     if name == "known":
         return isinstance(value, dict)
     if name == "hand_tracks":

@@ -20,6 +20,9 @@ WIDEST, NARROWEST = 170.0, 0.5
 
 LARGEST_TERM = 10.0
 
+MOST_OBLONG = 5.0
+"""A pixel's longer side over its shorter one that is believed."""
+
 _FOCALS = ("focal_px", "focal_mm", "fov")
 
 
@@ -36,10 +39,12 @@ class Distance:
 class Known:
     """What is certain about a shot; None or False where nothing is.
 
-    The focal length is one of ``focal_px`` (pixels of the source), ``focal_mm`` with ``sensor_mm`` (the sensor along
-    the picture's longer side), or ``fov`` (degrees across the picture's width). It is held, unless ``focal_is_start``
-    says that it is a guess to begin with. ``distortion`` is OpenCV's (k1, k2, p1, p2, k3) and held. ``locked_off``: the
-    camera only turns; ``zooms``: every frame has a focal length of its own. ``distance`` makes the scene's unit metres.
+    The focal length is one of ``focal_px`` (pixels of the source, fx), ``focal_mm`` with ``sensor_mm`` (the sensor
+    along the picture's longer side), or ``fov`` (degrees across the picture's width). It is held, unless
+    ``focal_is_start`` says that it is a guess to begin with. ``distortion`` is OpenCV's (k1, k2, p1, p2, k3) and held.
+    ``locked_off``: the camera only turns; ``zooms``: every frame has a focal length of its own. ``distance`` makes the
+    scene's unit metres. ``pixel_aspect`` is a pixel's width over its height, fy / fx (None: as the file states it, else
+    square): 2 for an anamorphic lens that squeezes 2:1, whose mm are those engraved on it and of the sensor as built.
     """
 
     focal_px: float | None = None
@@ -51,6 +56,7 @@ class Known:
     locked_off: bool = False
     zooms: bool = False
     distance: Distance | None = None
+    pixel_aspect: float | None = None
 
     def __post_init__(self) -> None:
         self._check_focal()
@@ -59,6 +65,11 @@ class Known:
             if len(terms) not in (2, 4, 5) or not all(abs(term) <= LARGEST_TERM for term in terms):
                 raise JobError("usage", "Distortion is K1 K2, K1 K2 P1 P2 or K1 K2 P1 P2 K3, as OpenCV defines them.")
             object.__setattr__(self, "distortion", terms + (0.0,) * (TERMS - len(terms)))
+        if self.pixel_aspect is not None and not 1 / MOST_OBLONG <= self.pixel_aspect <= MOST_OBLONG:
+            raise JobError(
+                "usage",
+                f"A pixel aspect is width over height, 2 for a 2:1 anamorphic plate, not {self.pixel_aspect:g}.",
+            )
         if self.distance is not None:
             _check_positive("The distance in metres", self.distance.meters)
             if self.distance.first == self.distance.second:
@@ -95,11 +106,16 @@ class Known:
         return not self.focal_is_start and any(getattr(self, name) is not None for name in _FOCALS)
 
     def focal_pixels(self, width: int, height: int) -> float | None:
-        """The focal length in pixels of a `width` x `height` picture, or None where nothing says."""
+        """The focal length in square pixels of a `width` x `height` picture, or None where nothing says.
+
+        Where the source's pixels are not square, the picture is the one stretched to square ones.
+        """
+        wide = max(1.0, self.pixel_aspect or 1.0)  # a stored pixel's size in square ones
+        high = wide / (self.pixel_aspect or 1.0)
         if self.focal_px is not None:
-            return self.focal_px
+            return self.focal_px * wide
         if self.focal_mm is not None and self.sensor_mm is not None:
-            return self.focal_mm / self.sensor_mm * max(width, height)
+            return self.focal_mm / self.sensor_mm * max(width / wide, height / high) * high
         if self.fov is not None:
             return width / 2 / math.tan(math.radians(self.fov) / 2)
         return None

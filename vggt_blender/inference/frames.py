@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..exchange.job import FrameRange
 from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Frame, Pose, Source
+from .squeeze import Squeeze
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class SourceFrame:
     the absolute path of the picture or of the video. ``index`` is 0-based in the source, ``number`` the plate's own
     (sequence: from the file's name; video: index + 1; stills: None). ``width`` and ``height`` are pixels after the
     orientation was applied. ``focal_px`` is the focal length in those pixels as far as EXIF knows it, or None.
+    ``pixel_aspect`` is a pixel's width over its height as the file states it. Where ``squeeze`` is set, the frame has
+    been stretched to square pixels: `width`, `height` and ``focal_px`` count those.
     """
 
     name: str
@@ -35,12 +38,22 @@ class SourceFrame:
     width: int
     height: int
     focal_px: float | None
+    pixel_aspect: float = 1.0
+    squeeze: Squeeze | None = None
 
     def solved(self, pose: Pose | None, depth_to_image: NDArray[np.float64], extra: dict[str, Any]) -> Frame:
         """This frame in a reconstruction: with its `pose` (None: not registered) and depth map; `extra` entries."""
-        return Frame(
-            self.name, self.path, self.index, self.number, self.width, self.height, pose, depth_to_image, extra
+        return self.stored(
+            Frame(self.name, self.path, self.index, self.number, self.width, self.height, pose, depth_to_image, extra)
         )
+
+    def stored(self, frame: Frame) -> Frame:
+        """`frame`, solved in this one's pixels, in those of the file."""
+        return frame if self.squeeze is None else self.squeeze.stored(frame)
+
+    def seen(self, frame: Frame) -> Frame:
+        """`frame`, in the file's pixels, in this one's: undoes `stored`."""
+        return frame if self.squeeze is None else self.squeeze.square(frame)
 
 
 class FrameSource(Protocol):

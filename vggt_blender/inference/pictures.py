@@ -42,13 +42,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the door knows of a picture after one look: its size as shown, its lens, and its light if it is linear."""
+    """What the door knows of a picture after one look: its size as shown, its lens, its light if it is linear, and the
+    width over the height of its pixels where the header (EXR, DPX) has it."""
 
     width: int
     height: int
     focal_px: float | None
     transparent: bool
     luminance: NDArray[np.float32] | None
+    pixel_aspect: float = 1.0
 
 
 def probe_picture(path: Path) -> Probe:
@@ -60,7 +62,8 @@ def probe_picture(path: Path) -> Probe:
     picture = read_picture(path)
     height, width = picture.rgb.shape[:2]
     luminance = sample_luminance(picture.rgb) if picture.rgb.dtype == np.float32 else None
-    return Probe(width, height, _focal(path, width, height), picture.opaque is not None, luminance)
+    aspect = _header(path)[2] if path.suffix.lower() in _NOT_FOR_PILLOW else 1.0
+    return Probe(width, height, _focal(path, width, height), picture.opaque is not None, luminance, aspect)
 
 
 def stated_size(path: Path) -> tuple[int, int] | None:
@@ -199,14 +202,20 @@ def _decode_opencv(path: Path) -> NDArray[Any] | None:
 
 
 def _size_by_ffmpeg(path: Path) -> tuple[int, int] | None:
+    width, height, _ = _header(path)
+    return (width, height) if width else None
+
+
+def _header(path: Path) -> tuple[int, int, float]:
+    """Width, height and pixel aspect as FFmpeg reads the header of `path`; (0, 0, 1) where it cannot."""
     import av
 
     try:
         with av.open(str(path)) as container:
-            size = container.streams.video[0].codec_context
-            return (size.width, size.height) if size.width else None
+            stated = container.streams.video[0].codec_context
+            return stated.width, stated.height, float(stated.sample_aspect_ratio or 1)
     except (av.error.FFmpegError, OSError, IndexError):
-        return None
+        return 0, 0, 1.0
 
 
 def _decode_ffmpeg(path: Path) -> NDArray[Any] | None:

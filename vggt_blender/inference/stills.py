@@ -87,6 +87,7 @@ def open_stills(
             width=probe.width,
             height=probe.height,
             focal_px=probe.focal_px,
+            pixel_aspect=probe.pixel_aspect,
         )
         for name, (index, path, probe) in zip(names, good, strict=True)
     )

@@ -49,6 +49,7 @@ class Timeline:
     height: int
     fps: float | None
     remarks: tuple[str, ...]
+    pixel_aspect: float = 1.0
 
     @property
     def seekable(self) -> bool:
@@ -108,6 +109,7 @@ def open_video(path: Path, frames: FrameRange, report: Reporter | None, mask: st
             width=timeline.width,
             height=timeline.height,
             focal_px=None,
+            pixel_aspect=timeline.pixel_aspect,
         )
         for index in chosen
     )
@@ -119,6 +121,7 @@ def scan(path: Path, stop: int | None, report: Reporter | None) -> Timeline:
     pts: list[int | None] = []
     size = (0, 0)
     remarks: list[str] = []
+    aspect = 1.0
     with open_container(path) as container:
         stream = picture_stream(container, path)
         expected = stream.frames or 1
@@ -128,7 +131,9 @@ def scan(path: Path, stop: int | None, report: Reporter | None) -> Timeline:
             shown = (frame.height, frame.width) if _lies_on_side(frame) else (frame.width, frame.height)
             if not pts:
                 size = shown
-                remarks += _remarks_on(frame, stream)
+                aspect = _pixel_aspect(frame, stream)
+                if frame.interlaced_frame:
+                    remarks.append("is interlaced: deinterlace it first for an exact solve.")
             elif shown != size:
                 remarks.append(f"changes its size after frame {len(pts)}: what follows is left out.")
                 break
@@ -141,7 +146,7 @@ def scan(path: Path, stop: int | None, report: Reporter | None) -> Timeline:
             "has a variable frame rate: frames are counted as they decode, and Blender may show others behind the "
             "camera. Convert it to a constant rate or to an image sequence to be safe."
         )
-    return Timeline(tuple(pts), *size, float(rate) if rate else None, tuple(dict.fromkeys(remarks)))
+    return Timeline(tuple(pts), *size, float(rate) if rate else None, tuple(dict.fromkeys(remarks)), aspect)
 
 
 def open_container(path: Path) -> Any:
@@ -180,14 +185,10 @@ def decode_frames(container: Any, stream: Any, remarks: list[str] | None = None)
         yield from frames
 
 
-def _remarks_on(frame: Any, stream: Any) -> list[str]:
-    remarks = []
-    aspect = stream.sample_aspect_ratio
-    if aspect and aspect != 1:
-        remarks.append(f"has pixels that are not square ({aspect}): the lens is solved as if they were.")
-    if frame.interlaced_frame:
-        remarks.append("is interlaced: deinterlace it first for an exact solve.")
-    return remarks
+def _pixel_aspect(frame: Any, stream: Any) -> float:
+    """Width over height of a pixel as the picture is shown; 1 where the file does not tell."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return 1 / aspect if _lies_on_side(frame) else aspect
 
 
 def _varies(pts: list[int | None]) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..exchange.hand_tracks import HandTracks
 from ..exchange.known import Known
-from ..exchange.messages import JobError, Reporter
+from ..exchange.messages import Reporter
 from ..exchange.reconstruction import (
     OBSERVATIONS,
     RESIDUAL,
@@ -29,6 +29,7 @@ from ..exchange.writer import ReconstructionWriter
 from ..geometry.alignment import Similarity, align_cameras
 from ..geometry.cameras import camera_center, homogeneous, invert_pose
 from ..inference.frames import FrameSource
+from ..inference.square_pixels import with_square_pixels
 from .acceptance import is_better, is_no_worse
 from .adjustment import Adjusted, Freedom
 from .correspondences import find_correspondences
@@ -38,7 +39,7 @@ from .pairs import overlapping_pairs
 from .report import RefinementReport, Refusal
 from .solve import Refined, refine_views
 from .trusted import Trusted, trusted_tracks
-from .views import Views, pose_of, views_of
+from .views import Views, as_seen, pose_of, views_of
 
 Array = NDArray[np.float64]
 
@@ -88,15 +89,18 @@ def refine(
     Raises `JobError` where the folder cannot be read or written.
     """
     began = time.monotonic()
-    reconstruction = load_reconstruction(folder)
+    known = known or Known()
+    source, aspect = with_square_pixels(source, known.pixel_aspect)
+    known = replace(known, pixel_aspect=aspect)
     trusted = trusted_tracks(hand_tracks or HandTracks(), source.frames, source.source.kind)
+    reconstruction = as_seen(load_reconstruction(folder), source)
     try:
-        refined = _refined(reconstruction, source, report, known or Known(), trusted)
+        refined = _refined(reconstruction, source, report, known, trusted)
     except Refusal as refusal:
         outcome = RefinementReport(False, str(refusal), time.monotonic() - began)
         report.warning(outcome.sentence())
         return outcome
-    outcome = _outcome(reconstruction, refined, known or Known())
+    outcome = _outcome(reconstruction, refined, known)
     if outcome.accepted:
         result = _result(reconstruction, refined, source)
         outcome = replace(outcome, seconds=time.monotonic() - began)
@@ -121,12 +125,6 @@ def refine(
 def _refined(
     reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known, trusted: Trusted
 ) -> Refined:
-    if len(source.frames) != len(reconstruction.frames):
-        raise JobError(
-            "mismatch",
-            f"The reconstruction has {len(reconstruction.frames)} frames, the source {len(source.frames)}: "
-            "refine with the same pictures and --frames.",
-        )
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
     given, views = (views_of(reconstruction.frames, certain) for certain in (Known(), known))
@@ -232,8 +230,8 @@ def _result(reconstruction: Reconstruction, refined: Refined, source: FrameSourc
     adjusted, factors = refined.adjusted, np.ones(len(frames))
     residuals = _residuals(adjusted, views) if adjusted is not None else [np.zeros(0)] * len(frames)
     new = [
-        replace(frame, pose=pose, extra=_quality(frame.extra, mine))
-        for frame, pose, mine in zip(frames, poses, residuals, strict=True)
+        shot.stored(replace(frame, pose=pose, extra=_quality(frame.extra, mine)))
+        for shot, frame, pose, mine in zip(source.frames, frames, poses, residuals, strict=True)
     ]
     if adjusted is None:
         return _Result(new, factors, reconstruction.points, None)

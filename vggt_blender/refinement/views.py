@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from ..engines.colmap.features import working_scale
 from ..exchange.known import Known
-from ..exchange.reconstruction import Frame, Pose
+from ..exchange.messages import JobError
+from ..exchange.reconstruction import Frame, Pose, Reconstruction
 from ..geometry.cameras import Lens, rays_of_pixels
+from ..inference.frames import FrameSource
 
 Array = NDArray[np.float64]
 
@@ -53,6 +55,21 @@ class Views:
             seen = frame == k
             rays[seen] = rays_of_pixels(xy[seen], self.lenses[k])
         return rays
+
+
+def as_seen(reconstruction: Reconstruction, source: FrameSource) -> Reconstruction:
+    """The reconstruction in the pixels of `source`, which are square where the file's are not.
+
+    Raises `JobError` where it was made from other frames.
+    """
+    if len(source.frames) != len(reconstruction.frames):
+        raise JobError(
+            "mismatch",
+            f"The reconstruction has {len(reconstruction.frames)} frames, the source {len(source.frames)}: "
+            "refine with the same pictures and --frames.",
+        )
+    pairs = zip(source.frames, reconstruction.frames, strict=True)
+    return replace(reconstruction, frames=tuple(shot.seen(frame) for shot, frame in pairs))
 
 
 def views_of(frames: Sequence[Frame], known: Known) -> Views:

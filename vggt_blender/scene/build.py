@@ -18,13 +18,13 @@ from ..exchange.undistorted import with_straight_plates
 from ..geometry.blender_axes import points_from_blender
 from ..geometry.cameras import camera_center
 from .alignment import build_root, level, over_old_solve, solved_cameras, stand_on_survey
-from .cameras import HEIGHT, WIDTH, build_shot_camera, build_still_cameras, lenses, registered
+from .cameras import HEIGHT, WIDTH, build_shot_camera, build_still_cameras, lenses, plate_shape, registered
 from .collection import Holder, title_of
 from .depth_planes import build_planes
 from .filters import build_filters
 from .lenses import lens_bend
 from .overscan import RENDER_CAMERA
-from .plate import fit_plate, picture_path
+from .plate import SAME_SHAPE, fit_plate, frame_shape, picture_path
 from .point_cloud import build_cloud, build_sparse_cloud
 from .quality import keep_quality, measure_quality
 from .samples import Samples, dense_samples
@@ -104,7 +104,7 @@ def build_scene(
     elif followed:
         _take_size(scene, plates)
     for camera in cameras.values():
-        fit_plate(camera.data, (camera[WIDTH], camera[HEIGHT]), scene.render)
+        fit_plate(camera.data, (camera[WIDTH], camera[HEIGHT]), plate_shape(camera), scene.render)
     cloud = sparse = None
     if options.points and samples is not None:
         cloud = build_cloud(holder, root, samples, timeline)
@@ -121,7 +121,7 @@ def build_scene(
         point_cloud=cloud,
         sparse_cloud=sparse,
         planes=planes,
-        warnings=_warnings(plates, options, scene),
+        warnings=_warnings(plates, options, scene, next(iter(cameras.values()))),
     )
 
 
@@ -200,7 +200,9 @@ def _size(reconstruction: Reconstruction, points: NDArray[np.floating]) -> float
     return distance if distance > 0 else 1.0
 
 
-def _warnings(reconstruction: Reconstruction, options: SceneOptions, scene: bpy.types.Scene) -> list[str]:
+def _warnings(
+    reconstruction: Reconstruction, options: SceneOptions, scene: bpy.types.Scene, camera: bpy.types.Object
+) -> list[str]:
     frames = [reconstruction.frames[position] for position in registered(reconstruction)]
     lines = []
     missing = len(reconstruction.frames) - len(frames)
@@ -218,8 +220,14 @@ def _warnings(reconstruction: Reconstruction, options: SceneOptions, scene: bpy.
     if len({(frame.width, frame.height) for frame in frames}) > 1:
         lines.append("The pictures differ in size: the scene has the most common one's resolution.")
     aspect = lenses(frames).pixel_aspect
-    if options.setup_scene == "keep" and not np.allclose(
-        aspect[0] / aspect[1], scene.render.pixel_aspect_x / scene.render.pixel_aspect_y, atol=1e-4
+    oblong = aspect[0] != aspect[1]
+    if (
+        options.setup_scene == "keep"
+        and oblong
+        and abs(frame_shape(scene.render) / plate_shape(camera) - 1) > SAME_SHAPE
     ):
-        lines.append(f"The plate's pixel aspect is {aspect[0]:.4g} : {aspect[1]:.4g}; the scene's is not.")
+        lines.append(
+            f"The plate's pixel aspect is {aspect[0]:.4g} : {aspect[1]:.4g}, and the scene's frame has another shape: "
+            "give it the plate's resolution and pixel aspect, or square pixels in the plate's shape."
+        )
     return lines

@@ -19,7 +19,7 @@ from .plate import show_plate
 from .timeline import Timeline
 
 SHOT_CAMERA = "camera"
-WIDTH, HEIGHT = "vggt_width", "vggt_height"
+WIDTH, HEIGHT, ASPECT = "vggt_width", "vggt_height", "vggt_pixel_aspect"
 
 SQUARE = 1e-4  # pixels are square within this share: it moves no pixel of a 1080-line plate by more than 0.06
 TRAVEL = 0.005  # a lens that varies by less than this share (of its focal length, of the picture's width) is at rest
@@ -83,14 +83,14 @@ def build_shot_camera(
     chosen = [reconstruction.frames[position] for position in positions]
     camera = _camera_object(holder, SHOT_CAMERA, f"{holder.name} camera", root, size)
     data = camera.data
-    _note_size(camera, chosen[0])
+    lens = lenses(chosen)
+    _note_size(camera, chosen[0], lens)
     keys = [timeline.frame(position) for position in positions]
     matrices = [camera_matrix(frame.pose.camera_from_world) for frame in chosen if frame.pose is not None]
     quaternions = continuous_quaternions([quaternion_from_rotation(matrix[:3, :3]) for matrix in matrices])
     camera.rotation_mode = "QUATERNION"
     write_keys(camera, "location", keys, np.array([matrix[:3, 3] for matrix in matrices]))
     write_keys(camera, "rotation_quaternion", keys, quaternions)
-    lens = lenses(chosen)
     data.sensor_width = lens.sensor_width_mm
     _write_lens(data, lens, keys)
     show_plate(data, reconstruction, positions[0], timeline)
@@ -120,9 +120,9 @@ def build_still_cameras(
         frame = reconstruction.frames[position]
         assert frame.pose is not None
         camera = _camera_object(holder, f"camera:{frame.name}", frame.name, root, size, "cameras")
-        _note_size(camera, frame)
-        camera.matrix_basis = Matrix(camera_matrix(frame.pose.camera_from_world).tolist())
         lens = lenses([frame])
+        _note_size(camera, frame, lens)
+        camera.matrix_basis = Matrix(camera_matrix(frame.pose.camera_from_world).tolist())
         data = camera.data
         data.sensor_width, data.lens = lens.sensor_width_mm, float(lens.focal_mm[0])
         data.shift_x, data.shift_y = float(lens.shift_x[0]), float(lens.shift_y[0])
@@ -146,6 +146,12 @@ def _camera_object(
     return camera
 
 
-def _note_size(camera: bpy.types.Object, frame: Frame) -> None:
+def _note_size(camera: bpy.types.Object, frame: Frame, lens: Lenses) -> None:
     """Keep the picture's size with the camera: stills of several sizes share a scene, which has one resolution."""
     camera[WIDTH], camera[HEIGHT] = frame.width, frame.height
+    camera[ASPECT] = lens.pixel_aspect[0] / lens.pixel_aspect[1]
+
+
+def plate_shape(camera: bpy.types.Object) -> float:
+    """Width over height of the camera's picture as it is seen."""
+    return float(camera[WIDTH] * camera[ASPECT] / camera[HEIGHT])

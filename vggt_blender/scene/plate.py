@@ -94,18 +94,26 @@ def _turn_upright(background: Any, orientation: int) -> None:
     background.use_flip_x = mirror
 
 
-def fit_plate(camera: bpy.types.Camera, size: tuple[int, int], render: bpy.types.RenderSettings) -> None:
-    """Lay the background of `camera`, a picture of `size` (width, height), over the camera's frame.
+SAME_SHAPE = 1e-3  # relative: less than two pixels of a 2K plate
+
+
+def frame_shape(render: bpy.types.RenderSettings) -> float:
+    """Width over height of the scene's frame as it is seen."""
+    return float(render.pixel_aspect_x * render.resolution_x / (render.pixel_aspect_y * render.resolution_y))
+
+
+def fit_plate(camera: bpy.types.Camera, size: tuple[int, int], shape: float, render: bpy.types.RenderSettings) -> None:
+    """Lay the background of `camera`, a picture of `size` (width, height) pixels seen in `shape` (width over height),
+    over the camera's frame.
 
     The lens is fitted to the picture's width, so the picture has the frame's width whatever its own shape: one of
     another shape than the scene's resolution sticks out, or leaves room, above and below.
     """
+    frame = frame_shape(render)
     for background in camera.background_images[:1]:
         turned = abs(math.sin(background.rotation)) > 0.5
         stored = size[1] / size[0] if turned else size[0] / size[1]
-        pixel = render.pixel_aspect_x / render.pixel_aspect_y
-        frame = pixel * render.resolution_x / render.resolution_y
-        if not turned and abs(pixel - 1) > 1e-6 and abs(frame / pixel - stored) < 1e-3:
+        if not turned and abs(frame / shape - 1) < SAME_SHAPE < abs(shape / stored - 1):
             background.frame_method = "STRETCH"  # the only one that knows pixels that are not square
         else:
             # Blender fits the stored picture and turns it afterwards

@@ -1,0 +1,304 @@
+"""The smoothest camera path that the pictures allow: noise from frame to frame goes, a shake that they show stays.
+
+The points are held where the given cameras triangulate them. They say of every frame where its camera is best, and by
+how many pixels (root mean square over what the frame sees) the picture slips where it is not. Among all paths that let
+no frame slip by more than the budget the one with the least third differences is taken: what of a path is no steady
+acceleration. So no frame's error rises by more than the budget, in the picture as in the truth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exchange.known import Known
+from ..exchange.messages import Reporter
+from ..exchange.reconstruction import Frame, load_reconstruction
+from ..exchange.writer import ReconstructionWriter
+from ..geometry.cameras import camera_center
+from ..inference.frames import FrameSource
+from ..inference.square_pixels import with_square_pixels
+from .acceptance import Agreement, agreement
+from .correspondences import find_correspondences
+from .depth_scale import copy_dense
+from .jitter import Jitter, jitter
+from .pairs import overlapping_pairs
+from .report import Refusal
+from .rotations import rotation_matrix, rotation_vector
+from .tracks import Observations, longest
+from .triangulation import LOST, triangulate
+from .views import Views, as_seen, pose_of, views_of
+
+Array = NDArray[np.float64]
+
+FEWEST_FRAMES, FEWEST_SEEN = 5, 12
+"""A path has so many frames; a frame that sees fewer points stays where it is."""
+
+LINEARISED, BALANCED = 3, 60
+"""How often the pixels are linearised anew, and the rounds that find how much each frame has to give."""
+
+LEAST_PULL = 1e-9
+
+TRACKS = 300
+"""The longest tracks of each frame that are used."""
+_THIRD = np.array([-1.0, 3.0, -3.0, 1.0])
+_GROUP = 3  # third differences tie a frame to the next three: groups of three are tied to their neighbours alone
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """What the pixels say of each frame: ``step`` (N, 6), a turn in the camera's axes and a shift of its place, to
+    where they are best, and ``slip`` (N, 6, 6): the mean squared pixels of a step s from there are s' slip s."""
+
+    step: Array
+    slip: Array
+
+
+@dataclass(frozen=True)
+class SmoothingReport:
+    """``smoothed`` False, with the ``reason``, where the path was left as it was. ``before_px`` and ``after_px`` are
+    the median error of ``tracks`` in source pixels, ``most_px`` the most that a frame's own median rose."""
+
+    smoothed: bool
+    reason: str
+    budget_px: float
+    tracks: int = 0
+    before_px: float | None = None
+    after_px: float | None = None
+    most_px: float | None = None
+    jitter_before: Jitter | None = None
+    jitter_after: Jitter | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+    def sentence(self) -> str:
+        """The outcome in one line."""
+        if not self.smoothed or self.jitter_before is None or self.jitter_after is None:
+            return f"The camera path was not smoothed: {self.reason}"
+        before, after = self.jitter_before.rotation, self.jitter_after.rotation
+        return (
+            f"The camera path is smoothed: jitter {before:.4f} -> {after:.4f} degrees, error {self.before_px:.2f} -> "
+            f"{self.after_px:.2f} px (budget {self.budget_px:g} px a frame)."
+        )
+
+
+def smooth(
+    folder: Path | str, source: FrameSource, report: Reporter, budget_px: float, *, known: Known | None = None
+) -> SmoothingReport:
+    """Smooth the path of the reconstruction in `folder`, made from `source`, by at most `budget_px` source pixels a
+    frame; nothing but its poses changes.
+
+    The outcome goes into the document's ``refinement`` as ``smoothing`` where it was smoothed. Raises `JobError` where
+    the folder cannot be read or written.
+    """
+    source, _ = with_square_pixels(source, (known or Known()).pixel_aspect)
+    reconstruction = as_seen(load_reconstruction(folder), source)
+    try:
+        if reconstruction.source.kind == "images":
+            raise Refusal("separate photos follow no path.")
+        before = views_of(reconstruction.frames, Known())
+        found = find_correspondences(source, overlapping_pairs(reconstruction, before), before, report)
+        table = longest(found.tracks.keep(before.placed[found.tracks.frame], least=3), TRACKS, len(before))
+        times = np.array([frame.index if frame.number is None else frame.number for frame in reconstruction.frames])
+        after = smooth_views(table, before, times, budget_px * before.scales)
+        outcome = _outcome(table, before, after, budget_px)
+    except Refusal as refusal:
+        outcome = SmoothingReport(False, str(refusal), budget_px)
+    if not outcome.smoothed:
+        report.warning(outcome.sentence())
+        return outcome
+    frames = [
+        frame if frame.pose is None else replace(frame, pose=pose_of(after, k))
+        for k, frame in enumerate(reconstruction.frames)
+    ]
+    del reconstruction  # its maps would hold the files that are about to be replaced
+    _write(Path(folder), [shot.stored(frame) for shot, frame in zip(source.frames, frames, strict=True)], outcome)
+    report.status(outcome.sentence())
+    return outcome
+
+
+def _outcome(table: Observations, before: Views, after: Views, budget_px: float) -> SmoothingReport:
+    old, new = agreement(table, before), agreement(table, after)
+    most = _most_risen(old, new)
+    shaken, calm = (jitter(views.poses[views.placed]) for views in (before, after))
+    within = max(most, new.median - old.median) <= budget_px
+    return SmoothingReport(
+        smoothed=within,
+        reason="Smoothed within the budget." if within else "the tracks would have lost more than the budget.",
+        budget_px=budget_px,
+        tracks=table.tracks,
+        before_px=old.median,
+        after_px=new.median,
+        most_px=most,
+        jitter_before=shaken,
+        jitter_after=calm,
+    )
+
+
+def _most_risen(old: Agreement, new: Agreement) -> float:
+    rises = (new.frames - old.frames)[np.isfinite(new.frames) & np.isfinite(old.frames)]
+    return float(rises.max(initial=0.0))
+
+
+def _write(folder: Path, frames: list[Frame], outcome: SmoothingReport) -> None:
+    with ReconstructionWriter(folder, overwrite=True) as writer:
+        old = load_reconstruction(folder)
+        engine, source, units, points, tracks = old.engine, old.source, old.units, old.points, old.tracks
+        refinement = {**old.extra.get("refinement", {}), "smoothing": outcome.to_dict()}
+        extra = {**old.extra, "refinement": refinement}
+        copy_dense(old, np.ones(len(frames)), writer)
+        del old
+        if points is not None:
+            writer.write_points(points)
+        if tracks is not None:
+            writer.write_tracks(tracks)
+        writer.finish(engine=engine, source=source, frames=frames, units=units, extra=extra)
+
+
+def smooth_views(table: Observations, views: Views, times: NDArray[np.intp], budget: Array) -> Views:
+    """The cameras `views` on the smoothest path on which no frame's picture slips by more than `budget` (N,), in
+    working pixels, from where the tracks `table` want it. `times` (N,) number the frames.
+
+    A camera that only turns stays in its place. Raises `Refusal` where there is no path to smooth.
+    """
+    table = table.keep(views.placed[table.frame])
+    enough = np.bincount(table.frame, minlength=len(views)) >= FEWEST_SEEN
+    rows = _rows(views.placed, times)
+    if enough.sum() < FEWEST_FRAMES or not len(rows):
+        raise Refusal("fewer than five frames follow each other and see enough to say how far a camera may move.")
+    structure = triangulate(table, views, scale=0.5)
+    loss = max(2 * float(np.median(structure.error)), 0.1)
+    result = views
+    for _ in range(LINEARISED):
+        pixels = _pixels(table, structure.points, result, loss, enough)
+        result = _moved(result, _smoothest(result, pixels, rows, budget, enough))
+    return result
+
+
+def _rows(placed: NDArray[np.bool_], times: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(M,) frames that begin four placed ones at even distances of time."""
+    even = np.diff(times, 2) == 0
+    return np.flatnonzero(placed[:-3] & placed[1:-2] & placed[2:-1] & placed[3:] & even[:-1] & even[1:])
+
+
+def _pixels(table: Observations, points: Array, views: Views, loss: float, enough: NDArray[np.bool_]) -> _Pixels:
+    """Gauss-Newton, frame by frame, with Cauchy weights of scale `loss`."""
+    rays = views.rays(table.frame, table.xy)
+    centers = camera_center(views.poses)
+    rotation, focal = views.poses[table.frame, :, :3], views.focal[table.frame]
+    from_camera = points[table.track, :3] - points[table.track, 3:] * centers[table.frame]
+    seen = np.einsum("oij,oj->oi", rotation, from_camera)
+    usable = np.isfinite(rays).all(axis=1) & (seen[:, 2] > 1e-9)
+    seen = np.where(usable[:, None], seen, [0.0, 0.0, 1.0])
+    flat = seen[:, :2] / seen[:, 2:]
+    offset = focal[:, None] * (flat - np.where(usable[:, None], rays, flat))
+    error = np.where(usable, np.linalg.norm(offset, axis=1), LOST)
+    weight = usable / (1 + (error / loss) ** 2)
+    of_seen = np.zeros((len(seen), 2, 3))
+    of_seen[:, 0, 0] = of_seen[:, 1, 1] = 1.0
+    of_seen[:, :, 2] = -flat
+    of_seen *= (focal / seen[:, 2])[:, None, None]
+    x, y, z = seen.T
+    zero = np.zeros_like(x)
+    turn = np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(-1, 3, 3)
+    shift = -points[table.track, 3, None, None] * rotation
+    if np.ptp(centers[views.placed], axis=0).max() < 1e-9:
+        shift = np.zeros_like(shift)
+    slope = of_seen @ np.concatenate([turn, shift], axis=2)
+    count = len(views)
+    slip, pull, total = np.zeros((count, 6, 6)), np.zeros((count, 6)), np.zeros(count)
+    np.add.at(slip, table.frame, np.einsum("o,oai,oaj->oij", weight, slope, slope))
+    np.add.at(pull, table.frame, np.einsum("o,oai,oa->oi", weight, slope, offset))
+    np.add.at(total, table.frame, weight)
+    slip /= np.maximum(total, 1e-9)[:, None, None]
+    pull /= np.maximum(total, 1e-9)[:, None]
+    step = -np.einsum("nij,nj->ni", np.linalg.pinv(slip, rcond=1e-9, hermitian=True), pull)
+    return _Pixels(np.where(enough[:, None], step, 0.0), slip)
+
+
+def _smoothest(
+    views: Views, pixels: _Pixels, rows: NDArray[np.intp], budget: Array, enough: NDArray[np.bool_]
+) -> Array:
+    """The steps (N, 6) to the smoothest path within the `budget`: how hard each frame is pulled to where its pixels
+    want it grows while it slips too far, and fades where it does not."""
+    size = np.sqrt(np.maximum(np.einsum("nii->ni", pixels.slip)[enough].mean(axis=0), 0))
+    size = np.repeat([size[:3].mean(), size[3:].mean()], 3)  # pixels by turn and by shift: one currency for both
+    stiff, roughness = _roughness(views, rows, size)
+    pull = np.where(enough, 1.0, 1e6)
+    slip = np.where(enough[:, None, None], pixels.slip, np.diag(size**2))
+    slip = slip + 1e-9 * np.diag(size**2 + 1e-12)
+    steps = pixels.step
+    for _ in range(BALANCED):
+        matrix = stiff.copy()
+        matrix[:, 0] += pull[:, None, None] * slip
+        wanted = pull[:, None] * np.einsum("nij,nj->ni", slip, pixels.step) - roughness
+        steps = _solve(matrix, wanted)
+        away = steps - pixels.step
+        share = np.sqrt(np.einsum("ni,nij,nj->n", away, slip, away)) / budget
+        pull = np.where(enough, np.maximum(pull * np.clip(share, 0.3, 5.0), LEAST_PULL), pull)
+    return np.asarray(pixels.step + away / np.maximum(share, 1.0)[:, None])
+
+
+def _roughness(views: Views, rows: NDArray[np.intp], size: Array) -> tuple[Array, Array]:
+    """The third differences of the path as a quadratic of the frames' steps: blocks (N, 4, 6, 6), of each frame with
+    itself and the next three, and the gradient (N, 6) of half of it."""
+    count = len(views)
+    centers = camera_center(views.poses)
+    between = views.poses[1:, :, :3] @ np.swapaxes(views.poses[:-1, :, :3], 1, 2)
+    turns = rotation_vector(between)
+    stiff, gradient = np.zeros((count, 4, 6, 6)), np.zeros((count, 6))
+    for first in rows:
+        value = np.concatenate([turns[first : first + 3].T @ [1.0, -2.0, 1.0], centers[first : first + 4].T @ _THIRD])
+        slopes = np.zeros((4, 6, 6))
+        slopes[:, 3:, 3:] = _THIRD[:, None, None] * np.eye(3)
+        for step, sign in enumerate((1.0, -2.0, 1.0)):
+            slopes[step + 1, :3, :3] += sign * np.eye(3)
+            slopes[step, :3, :3] -= sign * between[first + step]
+        slopes, value = size[:, None] * slopes, size * value
+        for a in range(4):
+            gradient[first + a] += slopes[a].T @ value
+            for b in range(a, 4):
+                stiff[first + a, b - a] += slopes[a].T @ slopes[b]
+    return stiff, gradient
+
+
+def _solve(blocks: Array, right: Array) -> Array:
+    """x (N, 6) of the symmetric system whose `blocks` (N, 4, 6, 6) tie each entry to itself and the next three."""
+    count = len(right)
+    groups = -(-count // _GROUP)
+    wide = 6 * _GROUP
+    diagonal, upper = np.tile(np.eye(wide), (groups, 1, 1)), np.zeros((groups, wide, wide))
+    for k in range(count):
+        for ahead in range(min(4, count - k)):
+            row, column = 6 * (k % _GROUP), 6 * ((k + ahead) % _GROUP)
+            own = (k + ahead) // _GROUP == k // _GROUP
+            target = (diagonal if own else upper)[k // _GROUP]
+            target[row : row + 6, column : column + 6] = blocks[k, ahead]
+            if own:
+                target[column : column + 6, row : row + 6] = blocks[k, ahead].T
+    values = np.zeros((groups * _GROUP, 6))
+    values[:count] = right
+    values = values.reshape(groups, wide)
+    for g in range(1, groups):
+        factor = np.linalg.solve(diagonal[g - 1], upper[g - 1]).T
+        diagonal[g] -= factor @ upper[g - 1]
+        values[g] -= factor @ values[g - 1]
+    for g in reversed(range(groups)):
+        if g + 1 < groups:
+            values[g] -= upper[g] @ values[g + 1]
+        values[g] = np.linalg.solve(diagonal[g], values[g])
+    return values.reshape(-1, 6)[:count]
+
+
+def _moved(views: Views, steps: Array) -> Views:
+    rotations = rotation_matrix(steps[:, :3]) @ views.poses[:, :, :3]
+    centers = camera_center(views.poses) + steps[:, 3:]
+    poses = np.dstack([rotations, -np.einsum("nij,nj->ni", rotations, centers)])
+    return replace(views, poses=np.where(views.placed[:, None, None], poses, views.poses))
