@@ -13,6 +13,8 @@ from .views import Float32, View, relative_pose
 TOLERANCE = 0.02
 """Depths that differ by less than this share are the same surface."""
 
+BEYOND = 0.05
+
 SPECKLE = 0.0006
 """Patches smaller than this share of the picture are noise."""
 
@@ -34,20 +36,29 @@ def fuse(
     `correlation` (h, w) is 0..1; `others` are neighbours with their own depth maps. Confidence is the correlation
     times one more than the number of neighbours that agree, 0 where the depth is unknown.
     """
-    total, weight, agreeing = np.ones_like(depth), np.ones_like(depth), np.zeros_like(depth)
-    for other, other_depth in others:
-        ratio = _ratio(view, depth, other, other_depth)
-        agrees = np.abs(ratio - 1) < TOLERANCE
-        total += np.where(agrees, ratio, 0)
-        weight += agrees
-        agreeing += agrees
-    known = (agreeing >= 1) & np.isfinite(depth) & ~voids(view.gray)
+    agreeing, against, mean = support(view, depth, others)
+    known = (agreeing >= 1) & (agreeing >= against) & np.isfinite(depth) & ~voids(view.gray)
     if view.usable is not None:
         known &= view.usable
-    fused = np.where(known, depth * total / weight, np.nan).astype(np.float32)
+    fused = np.where(known, mean, np.nan).astype(np.float32)
     fused[~large_patches(fused)] = np.nan
     confidence = np.where(np.isfinite(fused), correlation * (1 + agreeing), 0)
     return fused, confidence.astype(np.float32)
+
+
+def support(
+    view: View, depth: Float32, others: Sequence[tuple[View, Float32]]
+) -> tuple[Float32, Float32, Float32]:
+    """How many others' maps agree with a frame's `depth` (h, w), how many see past it, and the mean of those that agree
+    with it."""
+    total, agreeing, against = np.ones_like(depth), np.zeros_like(depth), np.zeros_like(depth)
+    for other, other_depth in others:
+        ratio, beyond = _ratio(view, depth, other, other_depth)
+        agrees = np.isfinite(ratio)
+        total += np.where(agrees, ratio, 0)
+        agreeing += agrees
+        against += beyond
+    return agreeing, against, depth * total / (1 + agreeing)
 
 
 def voids(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -69,9 +80,15 @@ def _ratio(view: View, depth: Float32, other: View, other_depth: Float32) -> Flo
         ideal = np.moveaxis(np.where(points[2] > 0, points[:2] / points[2], np.nan), 0, -1)
         pixels = other.pixels_of(ideal) - 0.5
     x, y = np.moveaxis(pixels.astype(np.float32), -1, 0)
-    sampled = cv2.remap(other_depth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=float("nan"))
-    with np.errstate(all="ignore"):
-        return np.asarray(sampled / points[2], np.float32)
+    ratio = np.full(depth.shape, np.nan, np.float32)
+    beyond = np.ones(depth.shape, bool)
+    for how in (cv2.INTER_NEAREST, cv2.INTER_LINEAR):
+        sampled = cv2.remap(other_depth, x, y, how, borderMode=cv2.BORDER_CONSTANT, borderValue=float("nan"))
+        with np.errstate(all="ignore"):
+            found = sampled / points[2]
+            ratio = np.where(np.abs(found - 1) < TOLERANCE, found, ratio)
+            beyond &= found > 1 + BEYOND
+    return ratio, beyond
 
 
 def large_patches(depth: Float32) -> NDArray[np.bool_]:

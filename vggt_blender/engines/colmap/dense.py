@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...exchange.messages import Reporter
 from ...exchange.writer import ReconstructionWriter
 from .consistency import fuse
-from .depth import estimate
+from .depth import estimate, neighbours_of
+from .filling import fill
 from .layout import Placement
 from .neighbours import choose_neighbours
 from .solution import Solution
@@ -43,12 +43,19 @@ def write_depth(
 
     @lru_cache(maxsize=_VIEWS_IN_MEMORY)
     def view(position: int) -> View:
-        gray = cv2.cvtColor(np.ascontiguousarray(color[position][places[position].window]), cv2.COLOR_RGB2GRAY)
+        picture = np.ascontiguousarray(color[position][places[position].window])
         lens, pose, bounds = solution.lenses[position], solution.poses[position], ranges[position]
         assert lens is not None
         assert pose is not None
         assert bounds is not None
-        return View(np.asarray(gray), masks[position], places[position].lens(lens), pose, *bounds)
+        return View(picture, masks[position], places[position].lens(lens), pose, *bounds)
+
+    def others_depth(position: int, maps: NDArray[np.float32]) -> list[tuple[View, NDArray[np.float32]]]:
+        return [
+            (view(other), np.ascontiguousarray(maps[other][places[other].window]))
+            for other in neighbours[position]
+            if ranges[other] is not None
+        ]
 
     raw = _scratch(writer.staging / "depth-raw.npy", depth.shape)
     for done, position in enumerate(usable):
@@ -60,14 +67,17 @@ def write_depth(
     for done, position in enumerate(usable):
         report.progress("depth", len(usable) + done, 2 * len(usable))
         window = places[position].window
-        others_depth = [
-            (view(other), np.ascontiguousarray(raw[other][places[other].window]))
-            for other in neighbours[position]
-            if ranges[other] is not None
-        ]
         depth[position][window], confidence[position][window] = fuse(
-            view(position), np.array(raw[position][window]), np.array(confidence[position][window]), others_depth
+            view(position), np.array(raw[position][window]), np.array(confidence[position][window]), others_depth(position, raw)
         )
+    raw[:] = depth
+    for done, position in enumerate(usable):
+        window = places[position].window
+        others = others_depth(position, raw)
+        if others:
+            depth[position][window], confidence[position][window] = fill(
+                view(position), neighbours_of(view(position), [other for other, _ in others]), np.array(depth[position][window]), np.array(confidence[position][window]), others
+            )
     report.progress("depth", 2 * len(usable), 2 * len(usable))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from .edges import resolve
+from .parallel import side_by_side
 from .semiglobal import surface
 from .sweep import Correlation, Neighbour, best_two
 from .views import Float32, View, relative_pose
@@ -22,30 +23,36 @@ SEARCH_RADIUS, REFINE_RADIUS = 1, 2
 REFINEMENTS = ((3, 0.35), (2, 0.15))
 """Each as offsets to either side of the surface found so far, and their distance in planes."""
 
-_THREADS = 2
 
 
 def estimate(view: View, others: Sequence[View]) -> tuple[Float32, Float32]:
     """Z depth (h, w) and the mean correlation 0..1 (h, w) of its two best neighbours. Needs one neighbour."""
-    neighbours = [
+    neighbours = neighbours_of(view, others)
+    inverse, step = _search(view, neighbours)
+    inverse, cost = _refine(view, neighbours, inverse, step)
+    inverse, cost = resolve(view, neighbours, inverse, cost, step)
+    return 1 / inverse, np.clip(1 - cost, 0, 1)
+
+
+def neighbours_of(view: View, others: Sequence[View]) -> list[Neighbour]:
+    """The `others` as they are reached from the rays of `view`."""
+    return [
         Neighbour.of(other.pinhole, relative_pose(view.camera_from_world, other.camera_from_world), view.rays)
         for other in others
     ]
-    inverse, step = _search(view, neighbours)
-    return _refine(view, neighbours, inverse, step)
 
 
 def _search(view: View, neighbours: Sequence[Neighbour]) -> tuple[Float32, float]:
     """Inverse depth (h, w), and the step between its planes."""
     low, high = 1 / view.far, 1 / view.near
     planes = np.linspace(low, high, _plane_count(neighbours, low, high), dtype=np.float32)
-    correlation = Correlation(view.gray, SEARCH_RADIUS)
+    correlation = Correlation(view.brightness, SEARCH_RADIUS)
     costs = np.empty((*view.gray.shape, len(planes)), np.float32)
 
     def fill(index: int) -> None:
         costs[:, :, index] = best_two(correlation, neighbours, float(planes[index]))
 
-    _side_by_side(fill, range(len(planes)))
+    side_by_side(fill, range(len(planes)))
     step = float(planes[1] - planes[0])
     return (low + step * surface(costs, view.gray)).astype(np.float32), step
 
@@ -60,7 +67,7 @@ def _plane_count(neighbours: Sequence[Neighbour], low: float, high: float) -> in
 
 def _refine(view: View, neighbours: Sequence[Neighbour], inverse: Float32, step: float) -> tuple[Float32, Float32]:
     """Move along the rays by fractions of the planes' `step` to where the costs' parabola is least."""
-    correlation = Correlation(view.gray, REFINE_RADIUS)
+    correlation = Correlation(view.brightness, REFINE_RADIUS)
     low, high = 0.5 / view.far, 2 / view.near
     best = np.zeros_like(inverse)
     for reach, fine in REFINEMENTS:
@@ -71,11 +78,11 @@ def _refine(view: View, neighbours: Sequence[Neighbour], inverse: Float32, step:
             cost = best_two(correlation, neighbours, np.clip(inverse + offsets[index], low, high))
             costs[index] = cv2.blur(cost, (3, 3))
 
-        _side_by_side(fill, range(len(offsets)))
+        side_by_side(fill, range(len(offsets)))
         shift, best = parabola(costs)
         inverse = np.clip(inverse + step * fine * (shift - reach), low, high).astype(np.float32)
         inverse = np.asarray(cv2.medianBlur(inverse, 3))
-    return 1 / inverse, np.clip(1 - best, 0, 1)
+    return inverse, best
 
 
 def parabola(costs: Float32) -> tuple[Float32, Float32]:
@@ -86,10 +93,3 @@ def parabola(costs: Float32) -> tuple[Float32, Float32]:
     with np.errstate(divide="ignore", invalid="ignore"):
         move = np.where(curvature > 1e-6, 0.5 * (before - after) / curvature, 0)
     return index[0] + np.clip(move, -1, 1).astype(np.float32), costs.min(axis=0)
-
-
-def _side_by_side(work: Callable[[int], None], indices: Iterable[int]) -> None:
-    """Run `work` on two cores: numpy and OpenCV let go of the interpreter for arrays of this size."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(work, indices):
-            pass

@@ -15,15 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .views import OUTSIDE, Float32, PinholePicture, flattened
+from .views import OUTSIDE, Float32, PinholePicture
 
 UNSEEN = np.float32(1.0)
 """Cost of a pixel that a neighbour does not see: that of no correlation at all."""
 
-_NOT_SEEN = np.float32(9)
+NOT_SEEN = np.float32(9)
 ALONE = 0.1
-_DARKEST = -1e3
-_FLAT = 2.0
+DARKEST = -1e3
+FLAT = 2.0
 """Variance (squared grey levels) added to a window's own, so that noise alone does not correlate."""
 
 
@@ -58,12 +58,12 @@ class Neighbour:
 class Correlation:
     """ZNCC of one reference picture with warped others over square windows of `radius`."""
 
-    def __init__(self, gray: NDArray[np.uint8], radius: int) -> None:
+    def __init__(self, brightness: Float32, radius: int) -> None:
         self._size = (2 * radius + 1, 2 * radius + 1)
-        self._values = flattened(gray)
+        self._values = brightness
         self._mean = cv2.blur(self._values, self._size)
         variance = cv2.blur(self._values * self._values, self._size) - self._mean * self._mean
-        self._inverse_deviation = 1.0 / np.sqrt(np.maximum(variance, 0) + _FLAT)
+        self._inverse_deviation = 1.0 / np.sqrt(np.maximum(variance, 0) + FLAT)
 
     def cost(self, neighbour: Neighbour, inverse_depth: Float32 | float) -> Float32:
         """1 - ZNCC (h, w) in 0..2 with the neighbour at `inverse_depth`; `UNSEEN` outside its picture."""
@@ -71,7 +71,7 @@ class Correlation:
         warped = cv2.remap(
             neighbour.brightness, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=float(OUTSIDE)
         )
-        outside = warped < _DARKEST
+        outside = warped < DARKEST
         warped[outside] = 0.0
         mean = cv2.blur(warped, self._size)
         product = cv2.blur(warped * self._values, self._size)
@@ -79,12 +79,12 @@ class Correlation:
         product -= mean * self._mean
         square -= mean * mean
         np.maximum(square, 0, out=square)
-        square += _FLAT
+        square += FLAT
         np.sqrt(square, out=square)
         product *= self._inverse_deviation
         product /= square
         cost = 1 - product
-        cost[outside] = _NOT_SEEN
+        cost[outside] = NOT_SEEN
         return cost
 
 
@@ -94,14 +94,14 @@ def best_two(correlation: Correlation, neighbours: Sequence[Neighbour], inverse_
     Where one neighbour alone sees the pixel it decides, at a small charge; where none does the cost is `UNSEEN`.
     """
     first = correlation.cost(neighbours[0], inverse_depth)
-    second = np.full_like(first, _NOT_SEEN)
+    second = np.full_like(first, NOT_SEEN)
     for neighbour in neighbours[1:]:
         cost = correlation.cost(neighbour, inverse_depth)
         np.minimum(second, np.maximum(first, cost), out=second)
         np.minimum(first, cost, out=first)
-    alone = second >= _NOT_SEEN
+    alone = second >= NOT_SEEN
     second[alone] = first[alone] + ALONE
     first += second
     first *= 0.5
-    first[first >= _NOT_SEEN] = UNSEEN
+    first[first >= NOT_SEEN] = UNSEEN
     return first

@@ -23,7 +23,7 @@ LARGEST_CANVAS = 1.6
 
 @dataclass(frozen=True)
 class PinholePicture:
-    """Brightness (h, w) float32 without slow changes and without distortion, `OUTSIDE` where unknown, and its
+    """Brightness (h, w) float32 about zero, without distortion, `OUTSIDE` where unknown, and its
     intrinsics (3, 3)."""
 
     brightness: Float32
@@ -32,15 +32,25 @@ class PinholePicture:
 
 @dataclass(frozen=True)
 class View:
-    """``gray`` (h, w) uint8 at the depth map's size, ``usable`` (h, w) or None, ``lens`` in its pixels,
+    """``color`` (h, w, 3) uint8 at the depth map's size, ``usable`` (h, w) or None, ``lens`` in its pixels,
     ``camera_from_world`` (3, 4); ``near`` and ``far`` bound the Z depth."""
 
-    gray: NDArray[np.uint8]
+    color: NDArray[np.uint8]
     usable: NDArray[np.bool_] | None
     lens: Lens
     camera_from_world: Array
     near: float
     far: float
+
+    @cached_property
+    def gray(self) -> NDArray[np.uint8]:
+        """The picture (h, w) without its colours."""
+        return np.asarray(cv2.cvtColor(self.color, cv2.COLOR_RGB2GRAY))
+
+    @cached_property
+    def brightness(self) -> Float32:
+        """The picture (h, w) about zero: small numbers keep variances exact."""
+        return self.gray.astype(np.float32) - np.float32(128)
 
     @cached_property
     def rays(self) -> Float32:
@@ -53,7 +63,7 @@ class View:
     @cached_property
     def pinhole(self) -> PinholePicture:
         """The whole picture, undistorted, at full size."""
-        values = flattened(self.gray)
+        values = self.brightness.copy()
         if self.usable is not None:
             values[~self.usable] = OUTSIDE
         if self.lens.distortion is None:
@@ -90,12 +100,6 @@ class View:
         intrinsics[:2, 2] -= low
         size = np.ceil(high - low).astype(int)
         return intrinsics, int(size[0]), int(size[1])
-
-
-def flattened(gray: NDArray[np.uint8]) -> Float32:
-    """A picture (h, w) as float32 without its slow changes of brightness: small numbers keep variances exact."""
-    values = gray.astype(np.float32)
-    return np.asarray(values - cv2.blur(values, (31, 31)))
 
 
 def relative_pose(reference: Array, other: Array) -> Array:
