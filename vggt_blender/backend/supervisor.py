@@ -202,7 +202,7 @@ class Supervisor:
         if shutil.disk_usage(output).free < _NEARLY_FULL:
             return JobError("disk_full", f"The disk of '{output}' is full: free some space and solve again.", detail)
         if sys.platform != "win32" and status == -signal.SIGKILL:
-            reason = "was killed, most likely for lack of memory: use fewer frames (--frames ::2) or smaller pictures"
+            reason = "was killed, most likely for lack of memory: use fewer frames or smaller pictures"
         elif status < 0:
             reason = f"crashed ({signal.Signals(-status).name}): try the other engine, or fewer frames"
         elif missing := re.search(r"'worker' needs (\S+), which this Python does not have", detail):
