@@ -50,10 +50,13 @@ def build_result(
 
 
 def _look_through_camera(scene: bpy.types.Scene) -> None:
+    """In the 3D Views that show `scene`, with the points and planes in their own colors, which Solid does not know."""
     for window in bpy.context.window_manager.windows:
         spaces = [area.spaces.active for area in window.screen.areas if area.type == "VIEW_3D"]
         for space in spaces if window.scene == scene else []:
             space.region_3d.view_perspective = "CAMERA"
+            if space.shading.type == "SOLID":
+                space.shading.type = "MATERIAL"
 
 
 def _renew_tools(scene: bpy.types.Scene, shot: Holder) -> None:

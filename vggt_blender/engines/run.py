@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..exchange.estimate import Stage, plan_of
 from ..exchange.job import Job
 from ..exchange.known import Distance
 from ..exchange.messages import Cancelled, JobError, Reporter
@@ -39,12 +40,18 @@ def run_job(job: Job, report: Reporter) -> Path:
             source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
             _check_enough(source, name)
             _warn_of_unused(job, name, engine, report)
+            report.expect(_plan(job, name, source))
             folder: Path = engine.reconstruct(source, writer, job, report)
         if job.refine:
             _refine(folder, source, job, report)
         if job.known.distance is not None:
             _scale(folder, job.known.distance, report)
         return folder
+
+
+def _plan(job: Job, name: str, source: FrameSource) -> tuple[Stage, ...]:
+    sizes = [(frame.width, frame.height) for frame in source.frames]
+    return plan_of(name, sizes, ordered=source.source.kind != "images", refines=job.refine)
 
 
 def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
