@@ -16,11 +16,18 @@ WORKING_SIDE = 1600  # no more than so many pixels of a longer side are looked a
 @dataclass(frozen=True)
 class Stage:
     """A step of a job. Costs are seconds of one machine's processor or graphics card, the `unit`: what counts is how
-    they compare."""
+    they compare. ``first_half`` is the share of its time that the first half of what it counts takes."""
 
     name: str
     cost: float
     unit: str = "cpu"
+    first_half: float = 0.5
+
+    def share(self, done: int, total: int) -> float:
+        """The share of its time that is over once `done` of `total` are."""
+        part = done / total if total else 1.0
+        early, late = min(part, 0.5), max(part - 0.5, 0.0)
+        return 2 * (early * self.first_half + late * (1 - self.first_half))
 
 
 def plan_of(engine: str, sizes: Iterable[tuple[int, int]], *, ordered: bool, refines: bool) -> tuple[Stage, ...]:
@@ -30,15 +37,15 @@ def plan_of(engine: str, sizes: Iterable[tuple[int, int]], *, ordered: bool, ref
     """
     megapixels = [width * height * min(1.0, WORKING_SIDE / max(width, height)) ** 2 / 1e6 for width, height in sizes]
     count, seen = len(megapixels), sum(megapixels)
-    matching = 0.08 * count if ordered else 0.15 * count * min(count - 1, MOST_PARTNERS)
+    matching = 0.12 * count if ordered else 0.15 * count * min(count - 1, MOST_PARTNERS)
     tracking = (
-        Stage("features", 1.0 * seen),
+        Stage("features", 2.0 * seen),
         Stage("matching", matching),
         Stage("cameras", 0.2 * count),
-        Stage("adjusting", 0.17 * count),
+        Stage("adjusting", 0.25 * count),
     )
     if engine == "colmap":
-        stages: tuple[Stage, ...] = (*tracking, Stage("depth", 3.3 * count))
+        stages: tuple[Stage, ...] = (*tracking, Stage("depth", 3.3 * count, first_half=0.95))
     else:
         stages = (
             Stage("pictures", 0.05 * seen),
@@ -71,17 +78,20 @@ class RemainingTime:
         self._stage, self._last = stage, done
         if self._plan[self._at].name != stage:
             return None
-        elapsed, advanced = now_s - self._began_at, done - self._began_with
+        step = self._plan[self._at]
+        elapsed, over = now_s - self._began_at, step.share(done, total)
+        advanced = over - step.share(self._began_with, total)
         moving = elapsed >= LEAST_ELAPSED_S and advanced > 0
         spent = dict(self._spent)
         if moving:
-            step = self._plan[self._at]
-            _add(spent, step, elapsed, advanced / total)
-        left = [_usual(spent, step) for step in self._plan[self._at :]]
-        if done >= total or moving:
-            left[0] = elapsed / advanced * (total - done) if done < total else 0.0
+            _add(spent, step, elapsed, advanced)
+        left = [_usual(spent, later) for later in self._plan[self._at :]]
+        if done >= total:
+            left[0] = 0.0
+        elif moving:
+            left[0] = elapsed / advanced * (1.0 - over)
         elif left[0] is not None:
-            left[0] *= (total - done) / total
+            left[0] *= 1.0 - over
         known = [seconds for seconds in left if seconds is not None]
         return round(sum(known), 1) if len(known) == len(left) else None
 
