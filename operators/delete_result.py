@@ -10,6 +10,9 @@ import bpy
 from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.exchange.reconstruction import FORMAT
 from ..vggt_blender.exchange.staging import ARRAYS, DOCUMENT, remove_empty
+from ..vggt_blender.exchange.undistorted import FOLDER as STRAIGHT
+from ..vggt_blender.exchange.undistorted import straight_files
+from .add_moving_plane import FOLDER as DEPTH
 from .results import drop_selected, needs_result, selected_result
 
 
@@ -56,9 +59,18 @@ def delete_reconstruction(folder: Path) -> None:
             "not_found", f"'{folder}' holds no reconstruction: nothing was deleted. Remove it from the list."
         )
     try:
+        _delete_made_from_it(folder)
         for name in (*ARRAYS, DOCUMENT):  # the document last: a deletion that was stopped can be finished
             (folder / name).unlink(missing_ok=True)
     except OSError as failure:
         reason = failure.strerror or failure
         raise JobError("output", f"'{failure.filename}' cannot be deleted: {reason}.") from None
     remove_empty([folder])
+
+
+def _delete_made_from_it(folder: Path) -> None:
+    """Straightened plates and the moving plane's depth: what the panel wrote beside it, by its names."""
+    for name, files in ((STRAIGHT, straight_files(folder)), (DEPTH, [*(folder / DEPTH).glob("depth.*.exr")])):
+        for file in files:
+            file.unlink(missing_ok=True)
+        remove_empty([folder / name])

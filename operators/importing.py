@@ -27,7 +27,8 @@ def build_result(
 
     With `update`, the objects of an earlier solve of the same source in `scene` are filled anew and stay the same
     objects. A new scene gets objects of its own, lists the reconstruction as well, and takes the place of `scene` in
-    its windows. In a scene that holds nothing but Blender's start-up objects, the cube is hidden. Raises `JobError`.
+    its windows. In a scene that holds nothing but Blender's start-up objects, the cube is hidden, and 3D Views look
+    through the shot's camera. Raises `JobError`.
     """
     settings = scene.vggt
     planes = "auto" if settings.use_planes else "none"
@@ -39,12 +40,23 @@ def build_result(
         _renew_tools(scene, Holder(present))
     if untouched:
         hide_startup_cube(scene)
+        _look_through_camera(scene)
     if result.scene != scene:
         list_result(result.scene, reconstruction)
         for window in bpy.context.window_manager.windows:
             if window.scene == scene:
                 window.scene = result.scene
     return result
+
+
+def _look_through_camera(scene: bpy.types.Scene) -> None:
+    """In the 3D Views that show `scene`, with the points and planes in their own colors, which Solid does not know."""
+    for window in bpy.context.window_manager.windows:
+        spaces = [area.spaces.active for area in window.screen.areas if area.type == "VIEW_3D"]
+        for space in spaces if window.scene == scene else []:
+            space.region_3d.view_perspective = "CAMERA"
+            if space.shading.type == "SOLID":
+                space.shading.type = "MATERIAL"
 
 
 def _renew_tools(scene: bpy.types.Scene, shot: Holder) -> None:

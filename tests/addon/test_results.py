@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -148,6 +149,23 @@ def test_delete_takes_the_files_of_a_reconstruction_and_nothing_else(
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
     assert len(bpy.context.scene.vggt.results) == 0
     assert len(bpy.data.objects) == objects
+
+
+def test_delete_takes_what_the_panel_made_beside_it(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    plates = {"plate.1.png": {"file": "straight.0001.png"}}
+    written = {
+        "undistorted": ("straight.0001.png", "undistorted.json", "mine.png"),
+        "depth_pictures": ("depth.0001.exr", "mine.exr"),
+    }
+    for name, files in written.items():
+        (folder / name).mkdir()
+        for file in files:
+            (folder / name / file).write_text("x")
+    (folder / "undistorted" / "undistorted.json").write_text(json.dumps({"frames": plates}))
+    bpy.ops.vggt.delete_result()
+    left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert left == {str(Path("undistorted", "mine.png")), str(Path("depth_pictures", "mine.exr"))}
 
 
 def test_delete_removes_the_empty_folder(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:

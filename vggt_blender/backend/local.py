@@ -18,7 +18,6 @@ from ..exchange import messages
 from ..exchange.messages import FINAL_TYPES, Cancelled, JobError, Message
 from ..exchange.reporter import JobReporter
 from ..exchange.requests import Request
-from .estimate import RemainingTime
 
 LIBRARIES = {"numpy": "numpy", "PIL": "pillow", "av": "av", "cv2": "opencv-python-headless"}
 ENGINE_LIBRARIES = ("pycolmap", "torch")
@@ -109,18 +108,10 @@ class LocalClient:
         """The job's last message."""
         from .. import cli
 
-        remaining = RemainingTime(job)
-
-        def send(message: Message) -> None:
-            if message["type"] == "progress":
-                stage, done, total = message["stage"], message["done"], message["total"]
-                message["remaining_s"] = remaining.update(stage, done, total, time.monotonic())
-            self._news.put(message)
-
         try:
             if job.id in self._cancelled:
                 raise Cancelled
-            reporter = JobReporter(job.id, send, lambda: job.id in self._cancelled)
+            reporter = JobReporter(job.id, self._news.put, lambda: job.id in self._cancelled)
             return messages.done(job.id, str(cli.run_here(job, reporter)))
         except JobError as failure:
             return messages.error(job.id, failure)

@@ -23,6 +23,7 @@ from types import FrameType
 
 from ..exchange import messages
 from ..exchange.messages import Cancelled, JobError
+from ..exchange.reporter import Silence
 from .environment import interpreter_in, process_environment
 from .parent import end_with_input
 from .uv_wheel import provide_uv
@@ -54,7 +55,7 @@ class Plan:
     wheels: Path | None = None
 
 
-class _Printed:
+class _Printed(Silence):
     """Reports as lines on standard output."""
 
     def progress(self, stage: str, done: int, total: int) -> None:

@@ -24,7 +24,6 @@ from ..exchange import messages
 from ..exchange.messages import Cancelled, JobError, Message
 from ..exchange.requests import Request, request_line
 from ..exchange.staging import absent_folders, discard_of, remove_empty
-from .estimate import RemainingTime
 from .process import BackendProcess
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +38,6 @@ _NEARLY_FULL = 16 * 2**20
 class _Running:
     job: Request
     made: list[Path]  # folders that the job is about to create
-    remaining: RemainingTime
     overdue_at: float | None = None  # set once it is cancelled
 
 
@@ -127,7 +125,7 @@ class Supervisor:
             return
 
     def _start(self, job: Request) -> None:
-        self._running = _Running(job, absent_folders(Path(job.output)), RemainingTime(job))
+        self._running = _Running(job, absent_folders(Path(job.output)))
         if self._worker is None or self._worker.exit_status is not None:
             inherited = os.environ.get("PYTHONPATH")
             path = os.pathsep.join([str(ROOT), *([inherited] if inherited else [])])
@@ -152,10 +150,6 @@ class Supervisor:
             if message["type"] in messages.FINAL_TYPES:
                 self._finish(message)
                 return
-            if message["type"] == "progress":
-                message["remaining_s"] = running.remaining.update(
-                    message["stage"], message["done"], message["total"], time.monotonic()
-                )
             self._deliver(message)
         if running.overdue_at is not None and time.monotonic() >= running.overdue_at:
             self._bury(Cancelled())
@@ -202,7 +196,7 @@ class Supervisor:
         if shutil.disk_usage(output).free < _NEARLY_FULL:
             return JobError("disk_full", f"The disk of '{output}' is full: free some space and solve again.", detail)
         if sys.platform != "win32" and status == -signal.SIGKILL:
-            reason = "was killed, most likely for lack of memory: use fewer frames (--frames ::2) or smaller pictures"
+            reason = "was killed, most likely for lack of memory: use fewer frames or smaller pictures"
         elif status < 0:
             reason = f"crashed ({signal.Signals(-status).name}): try the other engine, or fewer frames"
         elif missing := re.search(r"'worker' needs (\S+), which this Python does not have", detail):

@@ -22,6 +22,7 @@ def run_export(request: Export, report: Reporter) -> Path:
     """
     if request.to not in FORMATS:
         raise JobError("usage", f"Unknown format '{request.to}': choose one of {', '.join(FORMATS)}.")
+    report.expect(())
     try:
         reconstruction = load_reconstruction(request.folder)
         if request.place is not None:

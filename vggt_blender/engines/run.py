@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..exchange.estimate import Stage, plan_of
 from ..exchange.job import Job
 from ..exchange.known import Distance
 from ..exchange.messages import Cancelled, JobError, Reporter
@@ -44,6 +45,7 @@ def run_job(job: Job, report: Reporter) -> Path:
             _check_enough(source, name)
             _check_hand_tracks(source, job)
             _warn_of_unused(job, name, engine, report)
+            report.expect(_plan(job, name, source))
             folder: Path = engine.reconstruct(source, writer, job, report)
         if job.refine or job.hand_tracks:
             _refine(folder, source, job, report)
@@ -54,6 +56,11 @@ def run_job(job: Job, report: Reporter) -> Path:
         if job.hand_tracks:
             _settle(folder, source, job, report)
         return folder
+
+
+def _plan(job: Job, name: str, source: FrameSource) -> tuple[Stage, ...]:
+    sizes = [(frame.width, frame.height) for frame in source.frames]
+    return plan_of(name, sizes, ordered=source.source.kind != "images", refines=job.refine)
 
 
 def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
@@ -135,7 +142,7 @@ def choose_engine(job: Job) -> str:
 def obstacle(name: str) -> str | None:
     """Why the engine cannot run here, as one line, or None where it can."""
     if importlib.util.find_spec(f".{name}", __package__) is None:
-        return f"This version has no engine '{name}': choose another with --engine."
+        return f"This version has no engine '{name}': choose another."
     if importlib.util.find_spec(NEEDS[name]) is None:
         return f"The engine '{name}' needs the library '{NEEDS[name]}', which this Python does not have: install it."
     return None
@@ -162,20 +169,20 @@ def _check_enough(source: FrameSource, name: str) -> None:
     raise JobError(
         "too_few",
         f"One picture ('{source.frames[0].name}') shows no parallax: the engine '{name}' needs at least two that "
-        "overlap. With a VGGT model and --engine vggt, one picture becomes a depth plane.",
+        "overlap. With the engine 'vggt' and a model, one picture becomes a depth plane.",
     )
 
 
 def _warn_of_unused(job: Job, name: str, engine: Any, report: Reporter) -> None:
     if job.mask is not None and not getattr(engine, "USES_MASKS", False):
-        report.warning(f"The engine '{name}' does not use masks: --mask has no effect.")
+        report.warning(f"The engine '{name}' does not use masks: the mask has no effect.")
     if name != "colmap":
         return
     for option, given in (
-        ("--model", job.model is not None),
-        (f"--device {job.device}", job.device not in ("auto", "cpu")),
-        ("--tracks", job.tracks > 0),
-        ("--point-head", job.point_head),
+        ("a model", job.model is not None),
+        (f"the device '{job.device}'", job.device not in ("auto", "cpu")),
+        ("tracks to follow", job.tracks > 0),
+        ("the point head", job.point_head),
     ):
         if given:
             report.warning(f"The engine 'colmap' has no use for {option}: it has no effect.")
@@ -191,7 +198,7 @@ def _one_clear_line(job: Job) -> Iterator[None]:
     except MemoryError:
         raise JobError(
             "out_of_memory",
-            "Not enough memory: use fewer frames (--frames ::2) or smaller pictures.",
+            "Not enough memory: use fewer frames (every second one, say) or smaller pictures.",
             traceback.format_exc(),
         ) from None
     except Exception as failure:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
+from .estimate import Stage
+
 Message = dict[str, Any]
 
 FINAL_TYPES = frozenset({"done", "error"})
@@ -48,6 +50,9 @@ class Reporter(Protocol):
     def status(self, message: str) -> None: ...
 
     def warning(self, message: str) -> None: ...
+
+    def expect(self, plan: tuple[Stage, ...]) -> None:
+        """What is to come, for the time left; an empty plan is one stage. Before this nothing is said of it."""
 
 
 def progress(job: str, stage: str, done: int, total: int, remaining_s: float | None = None) -> Message:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from . import messages
+from .estimate import RemainingTime, Stage
 from .messages import Cancelled, Message
 
 PROGRESS_INTERVAL_S = 0.1
@@ -26,14 +27,19 @@ class JobReporter:
         self._is_cancelled = is_cancelled
         self._stage = ""
         self._sent_at = 0.0
+        self._remaining: RemainingTime | None = None
+
+    def expect(self, plan: tuple[Stage, ...]) -> None:
+        self._remaining = RemainingTime(plan)
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self._check()
         now = time.monotonic()
+        left = None if self._remaining is None else self._remaining.update(stage, done, total, now)
         if stage == self._stage and done < total and now - self._sent_at < PROGRESS_INTERVAL_S:
             return
         self._stage, self._sent_at = stage, now
-        self._send(messages.progress(self._job, stage, done, total))
+        self._send(messages.progress(self._job, stage, done, total, left))
 
     def status(self, message: str) -> None:
         self._check()
@@ -58,6 +64,9 @@ class Silence:
         pass
 
     def warning(self, message: str) -> None:
+        pass
+
+    def expect(self, plan: tuple[Stage, ...]) -> None:
         pass
 
 

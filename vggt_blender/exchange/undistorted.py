@@ -31,6 +31,16 @@ def with_straight_plates(reconstruction: Reconstruction) -> Reconstruction:
     return replace(reconstruction, frames=frames, source=source)
 
 
+def straight_files(reconstruction: Path) -> list[Path]:
+    """What was written of straightened plates into the folder `reconstruction`, the list of them last."""
+    folder = reconstruction / FOLDER
+    try:
+        plates = json.loads((folder / PLATES).read_text(encoding="utf-8"))["frames"].values()
+        return [*(folder / Path(str(plate["file"])).name for plate in plates), folder / PLATES]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []
+
+
 def _straight(frame: Frame, plate: dict[str, Any] | None, folder: Path) -> Frame:
     if plate is None:
         if frame.registered:

@@ -109,11 +109,12 @@ def most_frames(run: Run, device: str, free: int) -> int:
 def too_large(run: Run, device: str, free: int) -> JobError:
     """What to tell the user of a run that does not fit."""
     fits = most_frames(run, device, free)
+    step = -(-run.frames // max(1, fits))
     needed = run.peak_bytes(SIZES[device][-1])
     hint = (
-        f"about {fits} frames fit: choose fewer with --frames ::{-(-run.frames // fits)}"
+        f"about {fits} frames fit: solve with a step of {step} (--frames ::{step})"
         if fits > 0
-        else "not even one frame fits: close other programs, or use --device cpu or a smaller model"
+        else "not even one frame fits: close other programs, or use the CPU or a smaller model"
     )
     return JobError(
         "out_of_memory",

@@ -80,7 +80,7 @@ def _list_video(paths: list[Path], kind: str) -> Listing:
     if len(paths) > 1:
         raise JobError("usage", f"'{video.name}' is a video: give one video by itself, or pictures only.")
     if kind in ("images", "sequence"):
-        raise JobError("usage", f"'{video.name}' is a video: leave out '--as {kind}', or give pictures.")
+        raise JobError("usage", f"'{video.name}' is a video, not {kind}: choose that or automatic, or give pictures.")
     return Listing(video.parent, video=video)
 
 
@@ -107,7 +107,7 @@ def _numbering(paths: Sequence[Path], *, strict: bool) -> tuple[str | None, tupl
     if any(match is None for match in matches):
         if strict:
             odd = next(path for path, match in zip(paths, matches, strict=True) if match is None)
-            raise JobError("usage", f"'{odd.name}' has no frame number at the end of its name: use '--as images'.")
+            raise JobError("usage", f"'{odd.name}' has no frame number at the end of its name: take it as images.")
         return None, None
     parts = [match for match in matches if match is not None]
     families = sorted(
