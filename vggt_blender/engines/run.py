@@ -33,6 +33,8 @@ def run_job(job: Job, report: Reporter) -> Path:
     in the same folder is kept. A run that ends while it is being refined leaves the engine's own result.
     """
     with _one_clear_line(job):
+        if job.resolve:
+            return _resolve(job, report)
         with ReconstructionWriter(job.output, overwrite=job.overwrite) as writer:
             name = choose_engine(job)
             engine = _load(name)
@@ -48,6 +50,18 @@ def run_job(job: Job, report: Reporter) -> Path:
         if job.hand_tracks:
             _settle(folder, source, job, report)
         return folder
+
+
+def _resolve(job: Job, report: Reporter) -> Path:
+    """Solve some frames of the finished result again."""
+    from ..exchange.reconstruction import load_reconstruction
+    from ..refinement.resolve import resolve
+
+    folder = Path(job.output)
+    kind = load_reconstruction(folder).source.kind
+    source = open_source(job.inputs, kind=kind, report=report, mask=job.mask)
+    resolve(folder, source, job.frames, report, hand_tracks=job.hand_tracks)
+    return folder
 
 
 def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:

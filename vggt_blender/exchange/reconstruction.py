@@ -135,6 +135,15 @@ class Reconstruction:
     tracks: Tracks | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def file_of(self, frame: Frame) -> Path:
+        """Where the picture (or the video) of `frame` lies; relative paths count from the reconstruction folder."""
+        path = Path(self.source.path if self.source.kind == "video" else frame.path)
+        return path if path.is_absolute() else (self.folder / path).absolute()
+
+    def inputs(self) -> tuple[str, ...]:
+        """The video, or the pictures, that it was made from."""
+        return tuple(dict.fromkeys(str(self.file_of(frame)) for frame in self.frames))
+
 
 def load_reconstruction(folder: Path | str) -> Reconstruction:
     """Open the reconstruction in `folder` (or beside the given ``reconstruction.json``).
