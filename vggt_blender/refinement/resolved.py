@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.messages import Reporter
-from ..exchange.reconstruction import frame_quality, load_reconstruction
+from ..exchange.reconstruction import SOLVED_AGAIN, frame_quality, load_reconstruction
 from ..exchange.writer import ReconstructionWriter
 from .adjustment import Adjusted
 from .chosen_frames import ChosenFrames
@@ -22,9 +22,6 @@ from .views import pose_of
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
-
-ENTRY = "resolved"
-"""The entry of the document: a list, one for each time."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +84,10 @@ def write_resolved(
         if tracks is not None:
             writer.write_tracks(tracks)
         history = [*_history(extra), dataclasses.asdict(outcome)]
-        writer.finish(engine=engine, source=source, frames=frames, units=units, extra={**extra, ENTRY: history})
+        writer.finish(engine=engine, source=source, frames=frames, units=units, extra={**extra, SOLVED_AGAIN: history})
     return outcome
 
 
 def _history(extra: dict[str, Any]) -> list[Any]:
-    found = extra.get(ENTRY)
+    found = extra.get(SOLVED_AGAIN)
     return found if isinstance(found, list) else []
