@@ -9,10 +9,12 @@ from .go_to_frame import VGGT_OT_go_to_frame, VGGT_OT_next_bad_frame
 from .make_clip import VGGT_OT_make_clip
 from .reset_filters import VGGT_OT_reset_filters
 from .set_up_compositing import VGGT_OT_set_up_compositing
+from .solve_again import VGGT_OT_solve_again
 
 CLASSES = (
     VGGT_OT_go_to_frame,
     VGGT_OT_next_bad_frame,
+    VGGT_OT_solve_again,
     VGGT_OT_reset_filters,
     VGGT_OT_make_clip,
     VGGT_OT_add_tracks,

@@ -93,6 +93,7 @@ def _draw_bad_frames(layout: bpy.types.UILayout, bad: list[BadFrame]) -> None:
         button.frame_name = frame.name
     if len(bad) > LISTED:
         column.label(text=f"and {len(bad) - LISTED} more")
+    layout.operator("vggt.solve_again", icon="FILE_REFRESH")
 
 
 def _draw_hand_tracks(layout: bpy.types.UILayout, quality: Quality) -> None:

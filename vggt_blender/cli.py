@@ -10,15 +10,16 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .exchange.hand_tracks import HandTracks, load_hand_tracks
 from .exchange.job import DEVICES, ENGINES, SOURCE_KINDS, FrameRange, Job
 from .exchange.known import Distance, Known
 from .exchange.messages import CANCELLED, JobError, Message, Reporter
 from .exchange.requests import Request
+from .job_options import add_hand_tracks, add_resolve_options, hand_tracks_of, job_again
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -52,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_reconstruct(verbs)
+    again = partial(_solve, job=job_again)
+    add_resolve_options(_add(verbs, "resolve", again, "solve some frames of a result again, the others held"))
     _add(verbs, "serve", _serve, "take jobs as JSON lines on standard input (docs/protocol.md)")
     _add_models(verbs)
     _add_blend(verbs)
@@ -72,7 +75,7 @@ def _add(verbs: Any, name: str, run: Callable[[Arguments], int], text: str) -> a
 
 
 def _add_reconstruct(verbs: Any) -> None:
-    verb = _add(verbs, "reconstruct", _reconstruct, "solve cameras, depth and points of photos or footage")
+    verb = _add(verbs, "reconstruct", partial(_solve, job=_job), "solve cameras, depth and points of photos or footage")
     verb.add_argument("inputs", nargs="+", metavar="INPUT", help="image files, one folder, or one video")
     verb.add_argument("--output", required=True, metavar="DIR", help="the folder for the result")
     verb.add_argument("--as", dest="kind", choices=SOURCE_KINDS, default="auto", help="what the input is")
@@ -90,9 +93,7 @@ def _add_reconstruct(verbs: Any) -> None:
     verb.add_argument("--smooth", action="store_true", help="smooth the camera path as far as the pictures allow")
     verb.add_argument("--smooth-budget", type=float, default=0.1, metavar="PX", help="a frame may slip by so much")
     _add_known(verb.add_argument_group("what you know of the shot"))
-    verb.add_argument(
-        "--hand-tracks", metavar="FILE", help="tracks placed by hand and measured points (docs/refinement.md)"
-    )
+    add_hand_tracks(verb)
     verb.add_argument("--tracks", type=int, default=0, metavar="N", help="vggt: follow N points of the first frame")
     verb.add_argument("--point-head", action="store_true", help="vggt: also write the network's own points")
     verb.add_argument("--overwrite", action="store_true", help="replace a result that DIR already holds")
@@ -152,7 +153,7 @@ def _add_export(verbs: Any) -> None:
     verb.add_argument("--overwrite", action="store_true", help="replace what PATH already holds")
 
 
-def _reconstruct(options: Arguments) -> int:
+def _solve(options: Arguments, job: Callable[[Arguments], Job]) -> int:
     from .backend import serve
     from .backend.console import ConsoleView
     from .backend.supervisor import Supervisor
@@ -169,7 +170,7 @@ def _reconstruct(options: Arguments) -> int:
     supervisor = Supervisor(deliver, serve.print_log if as_json or options.verbose else None)
     serve.stop_on_signals(supervisor)
     try:
-        supervisor.submit(serve.absolute(_job(options)))
+        supervisor.submit(serve.absolute(job(options)))
     except JobError as failure:
         supervisor.refuse("job", failure)
         return exit_status(failure.code)
@@ -197,7 +198,7 @@ def _job(options: Arguments) -> Job:
         point_head=options.point_head,
         overwrite=options.overwrite,
         known=_known(options),
-        hand_tracks=HandTracks() if options.hand_tracks is None else load_hand_tracks(options.hand_tracks),
+        hand_tracks=hand_tracks_of(options),
     )
 
 

@@ -31,6 +31,7 @@ def paint(path: Path) -> Path:
         ["reconstruct", "a.png", "--output", "o", "--device", "tpu"],
         ["export", "d", "--to", "fbx", "--output", "o"],
         ["evaluate", "d"],
+        ["resolve", "d"],
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,3 +133,30 @@ def test_a_folder_without_a_result_is_one_line(tmp_path: Path, capsys: pytest.Ca
     ):
         assert main(arguments) == 1
         assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["resolve", "nothere", "--frames", "1:2"], 1, "no finished reconstruction in 'nothere'"),
+        (["reconstruct", "one", "--output", "o", "--hand-tracks", "none.json"], 1, "no file 'none.json'"),
+        (["reconstruct", "one", "--output", "o", "--hand-tracks", "bad.json"], 2, "begin with"),
+    ],
+)
+def test_constraints_that_cannot_be_used_are_one_line(
+    arguments: list[str],
+    status: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paint(tmp_path / "one" / "a.png")
+    (tmp_path / "bad.json").write_text("{}")
+    assert main(arguments) == status
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "o").exists()

@@ -36,6 +36,8 @@ def run_job(job: Job, report: Reporter) -> Path:
     in the same folder is kept. A run that ends while it is being refined leaves the engine's own result.
     """
     with _one_clear_line(job):
+        if job.resolve:
+            return _resolve(job, report)
         with ReconstructionWriter(job.output, overwrite=job.overwrite) as writer:
             name = choose_engine(job)
             engine = _load(name)
@@ -61,6 +63,18 @@ def run_job(job: Job, report: Reporter) -> Path:
 def _plan(job: Job, name: str, source: FrameSource) -> tuple[Stage, ...]:
     sizes = [(frame.width, frame.height) for frame in source.frames]
     return plan_of(name, sizes, ordered=source.source.kind != "images", refines=job.refine)
+
+
+def _resolve(job: Job, report: Reporter) -> Path:
+    """Solve some frames of the finished result again."""
+    from ..exchange.reconstruction import load_reconstruction
+    from ..refinement.resolve import resolve
+
+    folder = Path(job.output)
+    kind = load_reconstruction(folder).source.kind
+    source = open_source(job.inputs, kind=kind, report=report, mask=job.mask)
+    resolve(folder, source, job.frames, report, hand_tracks=job.hand_tracks)
+    return folder
 
 
 def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:

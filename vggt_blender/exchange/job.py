@@ -65,12 +65,18 @@ class FrameRange:
         ]
 
 
+def count_of(kind: str, index: int, number: int | None) -> int:
+    """What a `FrameRange` counts of a frame in a source of that `kind`."""
+    return number if kind == "sequence" and number is not None else index
+
+
 @dataclass(frozen=True)
 class Job:
     """One reconstruction. Field names are the command line's options.
 
     ``tracks`` is how many points of the first frame to follow, ``point_head`` asks for the network's own points too.
     ``smooth`` is by how many source pixels a frame may slip for a smoother camera path; 0: not at all.
+    With ``resolve`` only ``frames`` of the finished result in ``output``, made from ``inputs``, are solved again.
     """
 
     TYPE: ClassVar[str] = "job"
@@ -91,6 +97,7 @@ class Job:
     overwrite: bool = False
     known: Known = field(default_factory=Known)
     hand_tracks: HandTracks = field(default_factory=HandTracks)
+    resolve: bool = False
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -146,7 +153,7 @@ class Job:
 def _is_valid(name: str, value: Any) -> bool:
     if name == "inputs":
         return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-    if name in ("refine", "point_head", "overwrite"):
+    if name in ("refine", "point_head", "overwrite", "resolve"):
         return isinstance(value, bool)
     if name == "tracks":
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -91,6 +91,18 @@ RESIDUAL, OBSERVATIONS = "residual_px", "observations"
 """Entries of a frame: the median distance (source pixels) of what it sees from where the solution puts it; how many."""
 
 
+SOLVED_AGAIN = "resolved"
+"""An entry of the document: a list of what happened each time that some of its frames were solved again."""
+
+
+def solved_again(extra: dict[str, Any]) -> frozenset[str]:
+    """The names of the frames that got new cameras since the whole was solved."""
+    try:
+        return frozenset(str(name) for entry in extra.get(SOLVED_AGAIN, ()) for name in entry["better"])
+    except (TypeError, KeyError):
+        return frozenset()
+
+
 def frame_quality(residuals: NDArray[np.floating[Any]]) -> dict[str, Any]:
     """A frame's entries for its `residuals` (M,) in source pixels; none where it sees nothing."""
     return {RESIDUAL: float(np.median(residuals)), OBSERVATIONS: len(residuals)} if len(residuals) else {}
@@ -134,6 +146,15 @@ class Reconstruction:
     points: Points | None = None
     tracks: Tracks | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def file_of(self, frame: Frame) -> Path:
+        """Where the picture (or the video) of `frame` lies; relative paths count from the reconstruction folder."""
+        path = Path(self.source.path if self.source.kind == "video" else frame.path)
+        return path if path.is_absolute() else (self.folder / path).absolute()
+
+    def inputs(self) -> tuple[str, ...]:
+        """The video, or the pictures, that it was made from."""
+        return tuple(dict.fromkeys(str(self.file_of(frame)) for frame in self.frames))
 
 
 def load_reconstruction(folder: Path | str) -> Reconstruction:

@@ -52,18 +52,38 @@ class Adjusted:
     held: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _Frozen:
+    """Frames and cameras, by COLMAP's numbers, that stay as they are."""
+
+    frames: tuple[int, ...]
+    cameras: tuple[int, ...]
+
+    @classmethod
+    def of(cls, views: Views, chosen: NDArray[np.bool_]) -> _Frozen:
+        frames = tuple(int(k) + 1 for k in np.flatnonzero(chosen))
+        return cls(frames, tuple(int(group) + 1 for group in np.unique(views.groups[chosen])))
+
+
 def adjust(
-    table: Observations, views: Views, freedom: Freedom, thresholds: tuple[float, ...], trusted: Trusted = NOBODYS
+    table: Observations,
+    views: Views,
+    freedom: Freedom,
+    thresholds: tuple[float, ...],
+    trusted: Trusted = NOBODYS,
+    frozen: NDArray[np.bool_] | None = None,
 ) -> Adjusted:
     """Triangulate and adjust in turns, with ever stricter limits (working pixels) on what counts as an outlier.
 
-    Tracks by hand are no outliers whatever the limit, and weigh more.
+    Tracks by hand are no outliers whatever the limit, and weigh more. The poses and lenses of ``frozen`` (N,) frames
+    stay.
     """
+    frozen = np.zeros(len(views), np.bool_) if frozen is None else frozen
     used, structure, held, pins = _round(table, views, thresholds[0], trusted)
     for limit in (*thresholds[1:], None):
         if held.sum() < 2 or used.tracks + (WEIGHT - 1) * len(pins) < LEAST_OBSERVATIONS:
             break
-        views, points = _bundle(used, structure, views, held, freedom, pins)
+        views, points = _bundle(used, structure, views, held, freedom, pins, frozen)
         structure = replace(structure, points=points)
         if limit is not None:
             used, structure, held, pins = _round(table, views, limit, trusted)
@@ -111,18 +131,19 @@ def _bundle(
     held: NDArray[np.bool_],
     freedom: Freedom,
     pins: NDArray[np.bool_],
+    frozen: NDArray[np.bool_],
 ) -> tuple[Views, Array]:
     """One adjustment. Returns the views and the points (T, 4)."""
     first = used.tracks - len(pins)
     by_hand = used.track >= first
     loss = _loss_scale(structure.error, structure.error[by_hand])
     scene = _scene(used.repeated(np.where(by_hand, WEIGHT, 1)), structure, views, held, freedom)
-    _adjuster(scene, held, freedom, loss, first + np.flatnonzero(pins)).solve()
+    _adjuster(scene, held, freedom, loss, first + np.flatnonzero(pins), _Frozen.of(views, held & frozen)).solve()
     poses, lenses = views.poses.copy(), list(views.lenses)
-    for k in np.flatnonzero(held):
+    for k in np.flatnonzero(held & ~frozen):
         poses[k] = scene.images[int(k) + 1].cam_from_world().matrix()
     for k in range(len(views)):
-        if views.groups[k] in views.groups[held]:
+        if views.groups[k] in views.groups[held] and views.groups[k] not in views.groups[frozen]:
             lenses[k] = _lens(scene.cameras[int(views.groups[k]) + 1], lenses[k])
     xyz = np.array([scene.points3D[track + 1].xyz for track in range(used.tracks)]).reshape(-1, 3)
     points = np.column_stack([xyz, np.ones(len(xyz))])
@@ -135,6 +156,7 @@ def _adjuster(
     freedom: Freedom,
     loss: float,
     pinned: NDArray[np.intp],
+    frozen: _Frozen,
 ) -> pycolmap.CeresBundleAdjuster:
     options = pycolmap.BundleAdjustmentOptions(
         refine_focal_length=Freedom.FOCAL in freedom,
@@ -151,7 +173,11 @@ def _adjuster(
         config.add_image(int(k) + 1)
     for track in pinned:
         config.add_constant_point(int(track) + 1)
-    if len(pinned) < PINS_THAT_HOLD:
+    for frame in frozen.frames:
+        config.set_constant_rig_from_world_pose(frame)
+    for camera in frozen.cameras:
+        config.set_constant_cam_intrinsics(camera)
+    if len(pinned) < PINS_THAT_HOLD and len(frozen.frames) < 2:
         config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     return pycolmap.create_default_ceres_bundle_adjuster(options, config, scene)
 
@@ -164,7 +190,8 @@ def focal_deviation(adjusted: Adjusted, freedom: Freedom) -> float | None:
     views, used, structure, held = adjusted.views, adjusted.used, adjusted.structure, adjusted.held
     scene = _scene(used, structure, views, held, freedom)
     nothing = np.zeros(0)
-    adjuster = _adjuster(scene, held, freedom, _loss_scale(structure.error, nothing), nothing.astype(np.intp))
+    loss = _loss_scale(structure.error, nothing)
+    adjuster = _adjuster(scene, held, freedom, loss, nothing.astype(np.intp), _Frozen((), ()))
     adjuster.solve()
     options = pycolmap.BACovarianceOptions(params=pycolmap.BACovarianceOptionsParams.ALL)
     covariance = pycolmap.estimate_ba_covariance(options, scene, adjuster)

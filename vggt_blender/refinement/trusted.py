@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..engines.colmap.features import working_scale
 from ..exchange.hand_tracks import HandTrack, HandTracks
+from ..exchange.job import count_of
 from ..exchange.messages import JobError
 from ..geometry.blender_axes import points_from_blender
 from ..inference.frames import SourceFrame
@@ -114,7 +115,7 @@ def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -
     position_of: dict[int | str, int] = {}
     for position, frame in enumerate(frames):
         position_of[frame.name] = position
-        position_of[frame.index if kind != "sequence" or frame.number is None else frame.number] = position
+        position_of[count_of(kind, frame.index, frame.number)] = position
     rows: list[tuple[int, int, float, float]] = []
     kept: list[HandTrack] = []
     for track in hand.tracks:

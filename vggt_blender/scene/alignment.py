@@ -7,7 +7,7 @@ import numpy as np
 from mathutils import Matrix, Quaternion, Vector
 from numpy.typing import NDArray
 
-from ..exchange.reconstruction import Reconstruction
+from ..exchange.reconstruction import Reconstruction, solved_again
 from ..geometry.alignment import Similarity, align_cameras
 from ..geometry.blender_axes import BLENDER_FROM_OPENCV, leveling_matrix, opencv_pose
 from ..geometry.up import estimate_up
@@ -79,7 +79,10 @@ def over_old_solve(reconstruction: Reconstruction, old: dict[int, Array]) -> Sim
 
     `old` are the poses of the same frames in the old solve, by position; without any the new solve stays as it is.
     """
-    frames = [(reconstruction.frames[position].pose, pose) for position, pose in old.items()]
+    again = solved_again(reconstruction.extra)  # where these were says nothing of where the world is
+    stayed = {position: pose for position, pose in old.items() if reconstruction.frames[position].name not in again}
+    kept = stayed if len(stayed) >= 2 else old
+    frames = [(reconstruction.frames[position].pose, pose) for position, pose in kept.items()]
     pairs = [(new.camera_from_world, pose) for new, pose in frames if new is not None]
     if not pairs:
         return Similarity(1.0, np.eye(3), np.zeros(3))

@@ -20,9 +20,8 @@ _UPRIGHT: dict[int, tuple[int, bool]] = {
 
 
 def picture_path(reconstruction: Reconstruction, frame: Frame) -> Path:
-    """Where the picture (or the video) of `frame` lies; relative paths count from the reconstruction folder."""
-    path = Path(reconstruction.source.path if reconstruction.source.kind == "video" else frame.path)
-    return path if path.is_absolute() else (reconstruction.folder / path).absolute()
+    """Where the picture (or the video) of `frame` lies."""
+    return reconstruction.file_of(frame)
 
 
 def load_image(path: Path, source: str = "FILE", *, share: bool = True) -> bpy.types.Image:

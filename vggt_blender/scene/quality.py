@@ -25,6 +25,7 @@ HIGH_RESIDUAL = 1.0 / 1920  # of the picture's width ...
 LEAST_HIGH_PX = 0.5  # ... and never below what good features reach
 OUTLIER = 2.5  # a frame is bad where its residual is this many times the shot's
 FEW_POINTS = 0.2  # ... or where it holds on to fewer points than this share of the usual number
+BRIDGED = 3  # bad frames so far apart are one stretch
 USUAL_VIEW = (8.0, 110.0)  # degrees across; a lens beyond that is rare on a set
 STRONG_BEND = 0.1  # of the picture's width, at its corners
 
@@ -148,6 +149,18 @@ def bad_frames(quality: Quality) -> list[BadFrame]:
         elif frame.points is not None and frame.points < fewest:
             found.append(BadFrame(frame, "points"))
     return found
+
+
+def bad_ranges(quality: Quality) -> list[tuple[int, int]]:
+    """First and last frames of the stretches of `bad_frames`; a good frame or two between do not part them."""
+    ranges: list[tuple[int, int]] = []
+    for bad in bad_frames(quality):
+        frame = bad.quality.frame
+        if ranges and frame - ranges[-1][1] <= BRIDGED:
+            ranges[-1] = ranges[-1][0], frame
+        else:
+            ranges.append((frame, frame))
+    return ranges
 
 
 def advice(quality: Quality) -> list[str]:

@@ -1,0 +1,101 @@
+"""Solve a bad range of a shot's frames again; every other frame stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, IntProperty
+
+from ..vggt_blender.exchange.job import FrameRange, Job, count_of
+from ..vggt_blender.exchange.messages import JobError
+from ..vggt_blender.exchange.reconstruction import load_reconstruction
+from ..vggt_blender.scene.collection import FOLDER, Holder
+from ..vggt_blender.scene.quality import bad_ranges
+from ..vggt_blender.scene.timeline import Timeline
+from . import pump
+from .aligning import current_shot, needs_shot
+from .backend_setup import setup
+from .go_to_frame import shot_quality
+from .locations import interpreter, runs_here
+from .session import notice_of, session
+
+
+class VGGT_OT_solve_again(bpy.types.Operator):
+    """Solve a range of this shot's frames again, with more comparisons and between the other frames, which stay exactly
+    as they are. Frames that do not get better keep their cameras"""
+
+    bl_idname = "vggt.solve_again"
+    bl_label = "Solve These Frames Again"
+    bl_options = {"REGISTER"}
+
+    first: IntProperty(name="First", description="First frame on the timeline to solve again", options={"SKIP_SAVE"})
+    last: IntProperty(name="Last", description="Last frame on the timeline to solve again", options={"SKIP_SAVE"})
+    wait: BoolProperty(
+        name="Wait",
+        description="Return when the result is in the scene (scripts); without a window it always does",
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if setup.running:
+            cls.poll_message_set("The backend is being set up")
+            return False
+        return needs_shot(cls, shot_quality(context))
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        ranges = bad_ranges(shot_quality(context)[1])
+        now = context.scene.frame_current
+        if not self.properties.is_property_set("first"):
+            near = min(ranges, key=lambda span: max(span[0] - now, now - span[1], 0), default=(now, now))
+            self.first, self.last = near
+        return context.window_manager.invoke_props_dialog(self, title=self.bl_label, confirm_text="Solve")
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        column.use_property_split = True
+        column.prop(self, "first")
+        column.prop(self, "last")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        shot = current_shot(context)
+        try:
+            job = job_again(context.scene.vggt, shot, self.first, self.last)
+            python = None if runs_here(context) else interpreter(context)
+            title = f"{shot.name} {self.first}–{self.last}"
+            task = session.start(python, job, title, context.scene, "keep")
+        except JobError as failure:
+            session.tell(notice_of(failure))
+            self.report({"ERROR"}, failure.message)
+            return {"CANCELLED"}
+        pump.watch()
+        if self.wait or bpy.app.background:
+            session.wait(task)
+            if task.failure is not None:
+                self.report({"ERROR"}, task.failure.message)
+                return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def job_again(settings: bpy.types.PropertyGroup, shot: Holder, first: int, last: int) -> Job:
+    """The frames `first` to `last` of the timeline as the backend wants them. Raises `JobError`."""
+    folder = Path(bpy.path.abspath(str(shot.collection.get(FOLDER, ""))))
+    reconstruction = load_reconstruction(folder)
+    timeline, kind = Timeline.of(reconstruction), reconstruction.source.kind
+    counts = [
+        count_of(kind, frame.index, frame.number)
+        for position, frame in enumerate(reconstruction.frames)
+        if first <= timeline.frame(position) <= last
+    ]
+    if not counts:
+        raise JobError(
+            "no_frames", f"This shot has no frame from {first} to {last}: it has {timeline.first} to {timeline.last}."
+        )
+    return Job(
+        inputs=reconstruction.inputs(),
+        output=str(folder),
+        frames=FrameRange(min(counts), max(counts) + 1),
+        mask=bpy.path.abspath(settings.mask) or None,
+        resolve=True,
+    )

@@ -1,0 +1,112 @@
+"""A few frames solved again: they come back to the shot's level, and nothing else moves by a bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vggt_blender.evaluation import Truth, evaluate
+from vggt_blender.exchange.job import FrameRange
+from vggt_blender.exchange.messages import JobError
+from vggt_blender.exchange.reconstruction import Frame, Reconstruction, load_reconstruction
+from vggt_blender.geometry.cameras import camera_center
+from vggt_blender.refinement.resolve import resolve
+
+BAD = (3, 4)
+
+
+def damaged(shots: Any, painted: Any, folder: Path, *, lost: tuple[int, ...] = ()) -> tuple[Path, Truth]:
+    """The arc with true cameras but for frames `BAD`, which are 3 degrees and 0.3 off, or `lost`."""
+    shot, truth = shots["arc"]
+    poses = painted.disturb(truth, 0.0, 0.0, 1.0)
+    off = painted.disturb(truth, 3.0, 0.3, 1.0)
+    for k in BAD:
+        poses[k] = None if k in lost else off[k]
+    painted.solve(folder, shot, truth, poses)
+    return shot, truth
+
+
+def reprojection(folder: Path, truth: Truth) -> np.ndarray:
+    """(N,) the true error of each frame, infinite where it has no place."""
+    report = evaluate(load_reconstruction(folder), truth)
+    found = {frame.name: frame.reprojection for frame in report.frames}
+    return np.array([found.get(frame.name) or np.inf for frame in truth.frames])
+
+
+def as_written(frame: Frame) -> str:
+    pose = frame.pose
+    return json.dumps(
+        [pose.camera_from_world.tolist(), pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion, frame.extra]
+    )
+
+
+def assert_others_untouched(before: Reconstruction, after: Reconstruction) -> None:
+    for k in set(range(8)) - set(BAD):
+        assert as_written(after.frames[k]) == as_written(before.frames[k])
+        assert after.depth[k].tobytes() == before.depth[k].tobytes()
+        assert after.confidence[k].tobytes() == before.confidence[k].tobytes()
+
+
+@pytest.mark.parametrize("lost", [(), (3,), (3, 4)])
+def test_bad_frames_come_back_and_the_others_stay(shots, painted, tmp_path, lost) -> None:
+    shot, truth = damaged(shots, painted, tmp_path / "r", lost=lost)
+    damaged(shots, painted, tmp_path / "copy", lost=lost)
+    recorder = painted.Recorder()
+    report = resolve(tmp_path / "r", painted.open(shot), FrameRange(1004, 1006), recorder)
+    assert report.accepted, report.reason
+    assert report.better == ("shot.1004.png", "shot.1005.png")
+    assert report.kept == ()
+    after = load_reconstruction(tmp_path / "r")
+    assert_others_untouched(load_reconstruction(tmp_path / "copy"), after)
+    for k in BAD:
+        found, known = after.frames[k].pose.camera_from_world, truth.frames[k].camera_from_world
+        assert np.linalg.norm(camera_center(found) - camera_center(known)) < 0.02
+        assert np.degrees(np.arccos((np.trace(found[:, :3] @ known[:, :3].T) - 1) / 2)) < 0.1
+        assert after.frames[k].extra["residual_px"] < 0.5
+        assert after.frames[k].extra["mark"] == k
+        ratio = np.nanmedian(after.depth[k] / truth.frames[k].depth)
+        assert ratio == pytest.approx(1.0, abs=0.02), "brought from 4 % too deep to what the cameras see"
+    assert reprojection(tmp_path / "r", truth).max() < 0.4
+    assert report.after_px < 0.5
+    (entry,) = json.loads((tmp_path / "r" / "reconstruction.json").read_text())["resolved"]
+    assert entry["frames"] == "1004:1006:1"
+    assert entry["better"] == list(report.better)
+    assert any("2 of 2 frames solved again" in line for line in recorder.said)
+
+
+def test_good_frames_stay_bit_for_bit_and_the_report_says_why(shots, painted, tmp_path) -> None:
+    shot, truth = shots["arc"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))
+    before = painted.fingerprint(tmp_path / "r")
+    recorder = painted.Recorder()
+    report = resolve(tmp_path / "r", painted.open(shot), FrameRange(1004, 1006), recorder)
+    assert not report.accepted
+    assert "do not agree clearly better" in report.reason
+    assert painted.fingerprint(tmp_path / "r") == before
+    assert any("stays as it was" in line for line in recorder.said)
+
+
+def test_what_cannot_be_is_one_line_and_changes_nothing(shots, painted, tmp_path) -> None:
+    shot, truth = shots["pan"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))
+    before = painted.fingerprint(tmp_path / "r")
+    source, recorder = painted.open(shot), painted.Recorder()
+    with pytest.raises(JobError, match="none of the frames 1001 to 1008"):
+        resolve(tmp_path / "r", source, FrameRange(1, 5), recorder)
+    assert "only turns" in resolve(tmp_path / "r", source, FrameRange(1003, 1005), recorder).reason
+    assert "hold nothing" in resolve(tmp_path / "r", source, FrameRange(1001, 1008), recorder).reason
+    assert painted.fingerprint(tmp_path / "r") == before
+
+
+def test_pictures_that_are_gone_are_named(shots, painted, tmp_path) -> None:
+    shot, _ = damaged(shots, painted, tmp_path / "r")
+    fewer = tmp_path / "fewer"
+    fewer.mkdir()
+    for path in sorted(shot.glob("*.png"))[:5]:
+        (fewer / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(JobError, match=r"'shot\.1006\.png' is not among the pictures"):
+        resolve(tmp_path / "r", painted.open(fewer), FrameRange(1004, 1006), painted.Recorder())
