@@ -27,6 +27,9 @@ class VGGT_PT_lens(SubPanel, bpy.types.Panel):
             terms = column.column(align=True)
             for index, name in enumerate(("k1", "k2", "p1", "p2", "k3")):
                 terms.prop(known, "distortion", index=index, text=name, translate=False)
+        column.prop(known, "use_pixel_aspect")
+        if known.use_pixel_aspect:
+            column.prop(known, "pixel_aspect")
         column = layout.column(heading="Camera")
         column.prop(known, "locked_off")
         column.prop(known, "zooms")
@@ -36,4 +39,8 @@ class VGGT_PT_lens(SubPanel, bpy.types.Panel):
             numbers = column.column(align=True)
             for name in ("distance_first", "distance_last", "distance"):
                 numbers.prop(known, name)
-        layout.prop(known, "refine")
+        column = layout.column(heading="Result")
+        column.prop(known, "refine")
+        column.prop(known, "smooth")
+        if known.smooth:
+            column.prop(known, "smooth_budget")

@@ -79,10 +79,22 @@ def drawn(bpy: ModuleType, addon: ModuleType) -> list[str]:
 
 
 def test_only_what_was_chosen_asks_for_numbers(bpy: ModuleType, addon: ModuleType, settings: object) -> None:
-    assert drawn(bpy, addon) == ["lens", "use_distortion", "locked_off", "zooms", "use_distance", "refine"]
+    nothing = ["lens", "use_distortion", "use_pixel_aspect", "locked_off", "zooms", "use_distance", "refine", "smooth"]
+    assert drawn(bpy, addon) == nothing
     settings.known.lens = "mm"
     assert {"focal_mm", "sensor_mm", "focal_is_start"} < set(drawn(bpy, addon))
     settings.known.lens, settings.known.use_distortion, settings.known.use_distance = "fov", True, True
     everything = drawn(bpy, addon)
     assert {"fov", "distortion0", "distortion4", "distance_first", "distance_last", "distance"} < set(everything)
     assert "focal_mm" not in everything
+    settings.known.use_pixel_aspect = settings.known.smooth = True
+    assert {"pixel_aspect", "smooth_budget"} < set(drawn(bpy, addon))
+
+
+def test_aspect_and_smoothing_arrive_where_they_are_switched_on(addon: ModuleType, settings: object) -> None:
+    assert addon.operators.solve.job_of(settings, "/out").smooth == 0
+    settings.known.pixel_aspect, settings.known.smooth_budget = 1.5, 0.25
+    assert known(addon, settings).pixel_aspect is None
+    settings.known.use_pixel_aspect = settings.known.smooth = True
+    assert known(addon, settings).given() == {"pixel_aspect": 1.5}
+    assert addon.operators.solve.job_of(settings, "/out").smooth == 0.25
