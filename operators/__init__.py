@@ -26,6 +26,7 @@ from .set_scale import VGGT_OT_set_scale
 from .setup_backend import VGGT_OT_setup_backend
 from .show_details import VGGT_OT_copy_details, VGGT_OT_show_details
 from .solve import VGGT_OT_solve
+from .use_camera_preset import VGGT_OT_use_camera_preset
 
 CLASSES = (
     VGGT_OT_pick_source,
@@ -46,6 +47,7 @@ CLASSES = (
     VGGT_OT_cancel_download,
     VGGT_OT_free_memory,
     VGGT_OT_copy_diagnostics,
+    VGGT_OT_use_camera_preset,
     VGGT_OT_level,
     VGGT_OT_add_point,
     VGGT_OT_set_floor,

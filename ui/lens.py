@@ -5,6 +5,15 @@ import bpy
 from .tab import SubPanel
 
 
+class VGGT_MT_camera_presets(bpy.types.Menu):
+    """Blender's own list of cameras."""
+
+    bl_label = "Camera Presets"
+    preset_subdir = "camera"
+    preset_operator = "vggt.use_camera_preset"
+    draw = bpy.types.Menu.draw_preset
+
+
 class VGGT_PT_lens(SubPanel, bpy.types.Panel):
     """Lens, camera move and scale as the artist knows them."""
 
@@ -18,8 +27,12 @@ class VGGT_PT_lens(SubPanel, bpy.types.Panel):
         known = context.scene.vggt.known
         column = layout.column()
         column.prop(known, "lens")
-        for name in {"mm": ("focal_mm", "sensor_mm"), "fov": ("fov",), "px": ("focal_px",)}.get(known.lens, ()):
+        for name in {"mm": ("focal_mm",), "fov": ("fov",), "px": ("focal_px",)}.get(known.lens, ()):
             column.prop(known, name)
+        if known.lens == "mm":
+            sensor = column.row(align=True)
+            sensor.prop(known, "sensor_mm")
+            sensor.menu("VGGT_MT_camera_presets", text="", icon="PRESET")
         if known.lens != "unknown":
             column.prop(known, "focal_is_start")
         column.prop(known, "use_distortion")

@@ -9,6 +9,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import bpy
 import numpy as np
@@ -42,12 +43,14 @@ class FrameQuality:
 @dataclass(frozen=True)
 class Quality:
     """``frames`` in order; ``width`` of the pictures; ``view_deg`` the horizontal field of view and ``bend`` how far
-    the lens moves a corner, in picture widths: medians of the registered frames."""
+    the lens moves a corner, in picture widths: medians of the registered frames. ``jitter_deg`` is the path's noise
+    before and after it was smoothed, None where it was not."""
 
     frames: tuple[FrameQuality, ...]
     width: int
     view_deg: float
     bend: float
+    jitter_deg: tuple[float, float] | None = None
 
     @property
     def registered(self) -> int:
@@ -96,7 +99,17 @@ def measure_quality(reconstruction: Reconstruction, timeline: Timeline) -> Quali
         width=int(np.median([frame.width for frame in reconstruction.frames])) if frames else 1,
         view_deg=float(np.median([2 * math.degrees(math.atan(f.width / (2 * pose.fx))) for f, pose in placed] or [0])),
         bend=float(np.median([min(lens_bend(frame) / frame.width, 1.0) for frame, _ in placed] or [0])),
+        jitter_deg=_jitter(reconstruction.extra),
     )
+
+
+def _jitter(extra: dict[str, Any]) -> tuple[float, float] | None:
+    try:
+        said = extra["refinement"]["smoothing"]
+        before, after = (_finite(said[name]["rotation"]) for name in ("jitter_before", "jitter_after"))
+    except (KeyError, TypeError):
+        return None
+    return None if before is None or after is None else (before, after)
 
 
 def _finite(value: object) -> float | None:
@@ -124,8 +137,9 @@ def _parsed(text: str) -> Quality | None:
     try:
         document = json.loads(text)
         frames = tuple(FrameQuality(**entry) for entry in document.pop("frames"))
-        return Quality(frames, **document)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        jitter = document.pop("jitter_deg", None)
+        return Quality(frames, jitter_deg=None if jitter is None else (jitter[0], jitter[1]), **document)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return None
 
 
