@@ -28,6 +28,7 @@ from .setup_backend import VGGT_OT_setup_backend
 from .show_details import VGGT_OT_copy_details, VGGT_OT_show_details
 from .solve import VGGT_OT_solve
 from .use_clip_tracks import VGGT_OT_use_clip_tracks
+from .use_camera_preset import VGGT_OT_use_camera_preset
 
 CLASSES = (
     VGGT_OT_pick_source,
@@ -50,6 +51,7 @@ CLASSES = (
     VGGT_OT_copy_diagnostics,
     VGGT_OT_use_clip_tracks,
     VGGT_OT_mark_survey_point,
+    VGGT_OT_use_camera_preset,
     VGGT_OT_level,
     VGGT_OT_add_point,
     VGGT_OT_set_floor,

@@ -1,6 +1,7 @@
 """The main button: send the source to the backend."""
 
 import math
+from dataclasses import replace
 
 import bpy
 from bpy.props import BoolProperty
@@ -11,6 +12,7 @@ from ..vggt_blender.exchange.messages import JobError
 from . import pump
 from .backend_setup import setup
 from .check import check
+from .drawn_mask import write_drawn_mask
 from .locations import interpreter, new_result_folder, runs_here
 from .placement import AsksPlacement
 from .session import notice_of, session
@@ -60,6 +62,8 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
         taken = {task.job.output for task in session.tasks}
         try:
             job = job_of(scene.vggt, str(new_result_folder(context, title, taken)))
+            if scene.vggt.drawn_mask is not None:
+                job = replace(job, mask=write_drawn_mask(scene, job.frames, job.output))
             python = None if runs_here(context) else interpreter(context)
             task = session.start(python, job, title, scene, self._placement(scene))
         except JobError as failure:
@@ -104,6 +108,7 @@ def job_of(settings: bpy.types.PropertyGroup, output: str) -> Job:
         frames=frames,
         mask=bpy.path.abspath(settings.mask) or None,
         refine=settings.known.refine and settings.engine != "colmap",
+        smooth=settings.known.smooth_budget if settings.known.smooth else 0.0,
         known=known_of(settings.known),
         hand_tracks=hand_tracks_of(settings),
     )
@@ -125,4 +130,5 @@ def known_of(settings: bpy.types.PropertyGroup) -> Known:
         locked_off=settings.locked_off,
         zooms=settings.zooms,
         distance=distance,
+        pixel_aspect=settings.pixel_aspect if settings.use_pixel_aspect else None,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -24,3 +26,12 @@ def source_summary(settings: bpy.types.PropertyGroup) -> str:
     count = len(settings.files)
     name = Path(settings.source).name or settings.source
     return f"{count} pictures in {name}" if count else name
+
+
+def numbered_name(path: Path) -> tuple[int, Callable[[int], str]]:
+    """The number at the end of a plate's name, and the stem of the plate with another number."""
+    match = re.search(r"\d+$", path.stem)
+    if match is None:
+        return 1, lambda number: path.stem
+    prefix, width = path.stem[: match.start()], len(match[0])
+    return int(match[0]), lambda number: f"{prefix}{number:0{width}d}"

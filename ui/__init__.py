@@ -5,7 +5,7 @@ import bpy
 from . import properties, shot_panels
 from .alignment import VGGT_PT_alignment
 from .hand_tracks import VGGT_PT_hand_tracks
-from .lens import VGGT_PT_lens
+from .lens import VGGT_MT_camera_presets, VGGT_PT_lens
 from .panel import VGGT_PT_options, VGGT_PT_results, VGGT_PT_shot
 from .preferences import VGGT_AP_preferences
 from .results import VGGT_UL_results
@@ -19,6 +19,7 @@ CLASSES = (
     VGGT_UL_results,
     VGGT_PT_shot,
     VGGT_PT_options,
+    VGGT_MT_camera_presets,
     VGGT_PT_lens,
     VGGT_PT_hand_tracks,
     VGGT_PT_results,

@@ -59,7 +59,10 @@ class VGGT_PT_options(SubPanel, bpy.types.Panel):
         model.active = settings.engine != "colmap"
         model.prop(settings, "model", placeholder="Best")
         column.prop(settings, "device")
-        column.prop(settings, "mask")
+        file = column.row()
+        file.active = settings.drawn_mask is None
+        file.prop(settings, "mask")
+        column.prop(settings, "drawn_mask")
         column = layout.column(heading="Bring In")
         column.prop(settings, "use_points")
         column.prop(settings, "use_planes")

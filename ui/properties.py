@@ -118,6 +118,32 @@ class VGGT_PG_known(bpy.types.PropertyGroup):
     )
     distance_last: IntProperty(name="To Frame", description="Counted like the one before", min=0, default=100)
     distance: FloatProperty(name="Metres", description="How far apart the two cameras are", min=1e-4, default=1)
+    use_pixel_aspect: BoolProperty(
+        name="Pixel Aspect",
+        description="The plate's pixels are not square. Off: as the file states it (video, EXR), else square",
+    )
+    pixel_aspect: FloatProperty(
+        name="Width to Height",
+        description="A pixel's width over its height, as it is seen: 2 for a plate of a 2:1 anamorphic lens. "
+        "Focal length and sensor are then those of the lens and the sensor as built",
+        min=0.2,
+        max=5,
+        default=2,
+        precision=3,
+    )
+    smooth: BoolProperty(
+        name="Smooth",
+        description="Give a shot the smoothest camera path that the pictures allow: noise from frame to frame goes, "
+        "a shake that they show stays",
+    )
+    smooth_budget: FloatProperty(
+        name="Budget",
+        description="By how many pixels a frame may slip for it, at the most",
+        min=0.01,
+        max=10,
+        default=0.1,
+        precision=2,
+    )
     refine: BoolProperty(
         name="Refine",
         description="Adjust a network's cameras to sub-pixel, where held-out tracks agree; COLMAP does so by itself",
@@ -159,6 +185,12 @@ class VGGT_PG_settings(bpy.types.PropertyGroup):
         description="A picture for all frames, or a folder with one for each: black is left out of the solve",
         subtype="FILE_PATH",
         options=RELATIVE,
+    )
+    drawn_mask: PointerProperty(
+        type=bpy.types.Mask,
+        name="Drawn Mask",
+        description="A mask drawn on the plate in the Clip Editor. What its shapes cover is left out of the solve, "
+        "such as people and cars; it may be keyed or follow tracks",
     )
     known: PointerProperty(type=VGGT_PG_known, name="Known", description="What you know of the shot")
     clip: PointerProperty(

@@ -36,6 +36,9 @@ class VGGT_PT_quality(SubPanel, bpy.types.Panel):
             draw_wrapped(layout, "This engine measures no error.", width, icon="INFO")
         else:
             _draw_graph(layout, quality, width)
+        if quality.jitter_deg is not None:
+            before, after = quality.jitter_deg
+            layout.label(text=f"Smoothed: jitter {before:.4f}° to {after:.4f}°", icon="SMOOTHCURVE")
         for line in advice(quality):
             draw_wrapped(layout.box(), line, width - 20, icon="INFO")
         _draw_bad_frames(layout, bad_frames(quality))

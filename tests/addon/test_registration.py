@@ -47,7 +47,7 @@ def test_register_and_unregister_twice_leaves_nothing(bpy: ModuleType, root: Mod
 
 def test_names_say_the_kind_and_everything_has_a_tooltip(bpy: ModuleType, addon: ModuleType) -> None:
     for cls in (*addon.operators.CLASSES, *addon.ui.CLASSES):
-        assert re.fullmatch(r"VGGT_(OT|PT|UL|PG|AP|FH)_[a-z_]+", cls.__name__), cls
+        assert re.fullmatch(r"VGGT_(OT|PT|UL|MT|PG|AP|FH)_[a-z_]+", cls.__name__), cls
         if issubclass(cls, bpy.types.Operator):
             assert cls.bl_idname == f"vggt.{cls.__name__.removeprefix('VGGT_OT_')}"
             tooltip = getattr(bpy.ops.vggt, cls.bl_idname.removeprefix("vggt.")).get_rna_type().description

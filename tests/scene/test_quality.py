@@ -38,7 +38,9 @@ def solved(stage, photograph):
 
 def test_quality_survives_the_file(solved, house, empty_scene, tmp_path):
     quality = house("scene.quality")
-    result = house("scene").build_scene(solved([0.2, 0.4, 0.3, 0.9], unregistered=(3,)))
+    jitters = {"jitter_before": {"rotation": 0.03}, "jitter_after": {"rotation": 0.002}}
+    smoothed = {"refinement": {"smoothing": jitters}}
+    result = house("scene").build_scene(replace(solved([0.2, 0.4, 0.3, 0.9], unregistered=(3,)), extra=smoothed))
     name = result.collection.name
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -48,6 +50,8 @@ def test_quality_survives_the_file(solved, house, empty_scene, tmp_path):
     assert [frame.residual_px for frame in kept.frames] == [0.2, 0.4, 0.3, None]
     assert [frame.registered for frame in kept.frames] == [True, True, True, False]
     assert (kept.registered, kept.residual_px) == (3, 0.3)
+    assert kept.jitter_deg == (0.03, 0.002)
+    assert isinstance(hash(kept), int), "the panel keeps its graph by it"
     assert kept.view_deg == pytest.approx(65.2, abs=0.1)  # 192 pixels at a focal length of 150
     bpy.data.collections[name]["vggt_quality"] = "{not json"
     assert quality.kept_quality(bpy.data.collections[name]) is None

@@ -9,6 +9,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import bpy
 import numpy as np
@@ -45,13 +46,15 @@ class FrameQuality:
 class Quality:
     """``frames`` in order; ``width`` of the pictures; ``view_deg`` the horizontal field of view and ``bend`` how far
     the lens moves a corner, in picture widths: medians of the registered frames; ``hand_tracks`` how the solve agrees
-    with the tracks that it was given."""
+    with the tracks that it was given; ``jitter_deg`` the path's noise before and after it was smoothed, None where it
+    was not."""
 
     frames: tuple[FrameQuality, ...]
     width: int
     view_deg: float
     bend: float
     hand_tracks: tuple[HandTrackFit, ...] = ()
+    jitter_deg: tuple[float, float] | None = None
 
     @property
     def registered(self) -> int:
@@ -101,7 +104,17 @@ def measure_quality(reconstruction: Reconstruction, timeline: Timeline) -> Quali
         view_deg=float(np.median([2 * math.degrees(math.atan(f.width / (2 * pose.fx))) for f, pose in placed] or [0])),
         bend=float(np.median([min(lens_bend(frame) / frame.width, 1.0) for frame, _ in placed] or [0])),
         hand_tracks=read_fits(reconstruction.extra),
+        jitter_deg=_jitter(reconstruction.extra),
     )
+
+
+def _jitter(extra: dict[str, Any]) -> tuple[float, float] | None:
+    try:
+        said = extra["refinement"]["smoothing"]
+        before, after = (_finite(said[name]["rotation"]) for name in ("jitter_before", "jitter_after"))
+    except (KeyError, TypeError):
+        return None
+    return None if before is None or after is None else (before, after)
 
 
 def _finite(value: object) -> float | None:
@@ -130,8 +143,10 @@ def _parsed(text: str) -> Quality | None:
         document = json.loads(text)
         frames = tuple(FrameQuality(**entry) for entry in document.pop("frames"))
         by_hand = tuple(HandTrackFit(**entry) for entry in document.pop("hand_tracks", ()))
-        return Quality(frames, **document, hand_tracks=by_hand)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        jitter = document.pop("jitter_deg", None)
+        jitter_deg = None if jitter is None else (jitter[0], jitter[1])
+        return Quality(frames, hand_tracks=by_hand, jitter_deg=jitter_deg, **document)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return None
 
 

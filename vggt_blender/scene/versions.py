@@ -112,3 +112,10 @@ def choose_node_option(node: Any, setting: str, value: str, socket: str, shown: 
         setattr(node, setting, value)
     else:
         node.inputs[socket].default_value = shown
+
+
+def math_node(tree: Any, operation: str) -> Any:
+    """A node of the compositor that calculates; Blender 5.0 gave it the one of shaders."""
+    node = tree.nodes.new("CompositorNodeMath" if bpy.app.version < (5, 0, 0) else "ShaderNodeMath")
+    node.operation = operation
+    return node
