@@ -18,12 +18,6 @@ BEYOND = 0.05
 SPECKLE = 0.0006
 """Patches smaller than this share of the picture are noise."""
 
-TEXTURELESS = 0.8
-"""Standard deviation (grey levels) of 3 x 3 pixels below which there is nothing to find: a clear sky, a black hole."""
-
-SMALLEST_VOID = 0.002
-"""Share of the picture from which such an area has no depth; smaller ones are filled from around them."""
-
 _PATCH_STEP = 0.03
 """Neighbouring pixels whose depths differ by a smaller share belong to one patch."""
 
@@ -37,7 +31,7 @@ def fuse(
     times one more than the number of neighbours that agree, 0 where the depth is unknown.
     """
     agreeing, against, mean = support(view, depth, others)
-    known = (agreeing >= 1) & (agreeing >= against) & np.isfinite(depth) & ~voids(view.gray)
+    known = (agreeing >= 1) & (agreeing >= against)
     if view.usable is not None:
         known &= view.usable
     fused = np.where(known, mean, np.nan).astype(np.float32)
@@ -59,17 +53,6 @@ def support(
         agreeing += agrees
         against += beyond
     return agreeing, against, depth * total / (1 + agreeing)
-
-
-def voids(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a picture (h, w) shows connected areas of some size without any texture: depth there is but a guess."""
-    values = gray.astype(np.float32)
-    mean = cv2.blur(values, (3, 3))
-    flat = cv2.blur(values * values, (3, 3)) - mean * mean < TEXTURELESS**2
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(flat.astype(np.uint8), connectivity=4)
-    large = statistics[:, cv2.CC_STAT_AREA] >= SMALLEST_VOID * gray.size
-    large[0] = False  # what has texture
-    return np.asarray(large[labels])
 
 
 def _ratio(view: View, depth: Float32, other: View, other_depth: Float32) -> Float32:

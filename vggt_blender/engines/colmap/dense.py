@@ -15,7 +15,7 @@ from .consistency import fuse
 from .depth import estimate, neighbours_of
 from .filling import fill
 from .layout import Placement
-from .neighbours import choose_neighbours
+from .neighbours import WITNESS_ANGLES, choose_neighbours
 from .solution import Solution
 from .views import View
 
@@ -38,6 +38,7 @@ def write_depth(
     assert writer.color is not None
     color, depth, confidence = writer.color, writer.depth, writer.confidence
     neighbours = choose_neighbours(solution)
+    witnesses = choose_neighbours(solution, WITNESS_ANGLES)
     ranges = {position: depth_range(solution, position) for position in solution.placed}
     usable = [position for position in solution.placed if ranges[position] is not None]
 
@@ -53,7 +54,7 @@ def write_depth(
     def others_depth(position: int, maps: NDArray[np.float32]) -> list[tuple[View, NDArray[np.float32]]]:
         return [
             (view(other), np.ascontiguousarray(maps[other][places[other].window]))
-            for other in neighbours[position]
+            for other in witnesses[position]
             if ranges[other] is not None
         ]
 
@@ -70,14 +71,18 @@ def write_depth(
         depth[position][window], confidence[position][window] = fuse(
             view(position), np.array(raw[position][window]), np.array(confidence[position][window]), others_depth(position, raw)
         )
-    raw[:] = depth
-    for done, position in enumerate(usable):
+    for position in usable:
         window = places[position].window
-        others = others_depth(position, raw)
+        others = others_depth(position, depth)
+        here = np.array(depth[position][window])
+        holes = np.isfinite(raw[position][window]) & ~np.isfinite(here)
+        raw[position][window] = here
         if others:
-            depth[position][window], confidence[position][window] = fill(
-                view(position), neighbours_of(view(position), [other for other, _ in others]), np.array(depth[position][window]), np.array(confidence[position][window]), others
+            raw[position][window], confidence[position][window] = fill(
+                view(position), neighbours_of(view(position), [view(other) for other in neighbours[position] if ranges[other] is not None]), holes, here, np.array(confidence[position][window]), others
             )
+    for position in usable:
+        depth[position] = raw[position]
     report.progress("depth", 2 * len(usable), 2 * len(usable))
 
 

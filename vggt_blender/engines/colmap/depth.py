@@ -12,6 +12,7 @@ from .parallel import side_by_side
 from .semiglobal import surface
 from .sweep import Correlation, Neighbour, best_two
 from .views import Float32, View, relative_pose
+from .voids import voids
 
 FEWEST_PLANES, MOST_PLANES = 24, 128
 PLANE_STEP = 1.0
@@ -31,7 +32,11 @@ def estimate(view: View, others: Sequence[View]) -> tuple[Float32, Float32]:
     inverse, step = _search(view, neighbours)
     inverse, cost = _refine(view, neighbours, inverse, step)
     inverse, cost = resolve(view, neighbours, inverse, cost, step)
-    return 1 / inverse, np.clip(1 - cost, 0, 1)
+    correlation = np.clip(1 - cost, 0, 1)
+    unknown = voids(view, correlation)
+    if view.usable is not None:
+        unknown |= ~view.usable
+    return np.where(unknown, np.float32(np.nan), 1 / inverse), correlation
 
 
 def neighbours_of(view: View, others: Sequence[View]) -> list[Neighbour]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .consistency import support, voids
+from .consistency import support
 from .edges import around, choose, distinct
 from .sweep import Neighbour
 from .views import Float32, View, relative_pose
@@ -17,12 +17,9 @@ MOST_COST = 0.5
 
 
 def fill(
-    view: View, neighbours: Sequence[Neighbour], depth: Float32, confidence: Float32, others: Sequence[tuple[View, Float32]]
+    view: View, neighbours: Sequence[Neighbour], holes: NDArray[np.bool_], depth: Float32, confidence: Float32, others: Sequence[tuple[View, Float32]]
 ) -> tuple[Float32, Float32]:
     """`depth` and `confidence` (h, w) with holes filled. `others` are neighbours with their maps."""
-    holes = ~np.isfinite(depth) & ~voids(view.gray)
-    if view.usable is not None:
-        holes &= view.usable
     with np.errstate(all="ignore"):
         inverse = 1 / depth
     layers = np.concatenate([np.stack([_seen_from(view, holes, *other) for other in others]), around(inverse)[1]])
