@@ -25,7 +25,6 @@ REFINEMENTS = ((3, 0.35), (2, 0.15))
 """Each as offsets to either side of the surface found so far, and their distance in planes."""
 
 
-
 def estimate(view: View, others: Sequence[View]) -> tuple[Float32, Float32]:
     """Z depth (h, w) and the mean correlation 0..1 (h, w) of its two best neighbours. Needs one neighbour."""
     neighbours = neighbours_of(view, others)

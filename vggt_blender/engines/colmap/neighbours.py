@@ -39,7 +39,14 @@ def choose_neighbours(solution: Solution, angles: Sequence[float] = ANGLES) -> d
     }
 
 
-def _choose(xyz: Array, centers: Array, row: int, seen: NDArray[np.float32], shared: NDArray[np.float32], wanted: Sequence[float]) -> list[int]:
+def _choose(
+    xyz: Array,
+    centers: Array,
+    row: int,
+    seen: NDArray[np.float32],
+    shared: NDArray[np.float32],
+    wanted: Sequence[float],
+) -> list[int]:
     candidates = np.flatnonzero(shared >= FEWEST_SHARED)
     if not len(candidates):
         return []

@@ -14,15 +14,24 @@ TEXTURELESS = 0.8
 SMALLEST_VOID = 0.002
 """Share of the picture from which such an area has no depth; smaller ones are filled from around them."""
 
-UNRELATED = 0.3
+UNRELATED = 0.2
+"""Correlation below which the neighbours do not show the same thing: noise is texture, too, but each frame's own."""
+
 GROWTH = 4
+"""Pixels from such an area within which others of its colour belong to it."""
+
 ALIKE = 10.0
+"""Difference (levels, of the channel that differs most) up to which a colour is the same."""
+
+_FEWEST_NEAR = 0.02
+"""Share of the pixels within `GROWTH` that make an area near."""
 
 
 def voids(view: View, correlation: Float32) -> NDArray[np.bool_]:
     """Where a frame (h, w) shows connected areas of some size in which nothing can be found: depth there is a guess.
 
-    Its edges, which have texture by what they border on, are told by their colour.
+    `correlation` (h, w) is that of the depth found. The rim of such an area, whose windows have the texture of what it
+    borders on, is told by its colour.
     """
     mean = cv2.blur(view.brightness, (3, 3))
     flat = cv2.blur(view.brightness * view.brightness, (3, 3)) - mean * mean < TEXTURELESS**2
@@ -35,4 +44,4 @@ def voids(view: View, correlation: Float32) -> NDArray[np.bool_]:
     share = cv2.blur(inside.astype(np.float32), size)
     color = cv2.blur(view.color * inside[..., None].astype(np.float32), size)
     like = np.abs(color - view.color * share[..., None]).max(axis=2) < ALIKE * share
-    return inside | ((share > 0.02) & like)
+    return inside | ((share > _FEWEST_NEAR) & like)
