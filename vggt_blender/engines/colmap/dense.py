@@ -15,7 +15,7 @@ from .consistency import Witness, fuse
 from .depth import estimate, neighbours_of
 from .filling import fill
 from .layout import Placement
-from .neighbours import WITNESS_ANGLES, choose_neighbours
+from .neighbours import choose_neighbours
 from .solution import Solution
 from .views import Float32, View
 
@@ -95,7 +95,6 @@ class _Frames:
         self._solution, self._places, self._masks, self._color = solution, places, masks, color
         self._ranges = {position: depth_range(solution, position) for position in solution.placed}
         self._neighbours = choose_neighbours(solution)
-        self._witnesses = choose_neighbours(solution, WITNESS_ANGLES)
         self.usable = [position for position in solution.placed if self._ranges[position] is not None]
         self.view = lru_cache(maxsize=_VIEWS_IN_MEMORY)(self._view)
 
@@ -113,7 +112,7 @@ class _Frames:
 
     def witnesses(self, position: int, maps: Float32) -> list[Witness]:
         """Those whose depth `maps` speak for or against a frame's own."""
-        others = [other for other in self._witnesses[position] if self._ranges[other] is not None]
+        others = [other for other in self._neighbours[position] if self._ranges[other] is not None]
         return [(self.view(other), self.take(maps, other)) for other in others]
 
     def take(self, arrays: NDArray, position: int) -> NDArray:  # type: ignore[type-arg]

@@ -18,6 +18,9 @@ FEWEST_PLANES, MOST_PLANES = 24, 128
 PLANE_STEP = 1.0
 """Distance of neighbouring planes in pixels of the neighbour that moves most."""
 
+SEARCHED = 6
+"""Neighbours that the search looks at, the nearest; the others refine."""
+
 SEARCH_RADIUS, REFINE_RADIUS = 1, 2
 """Of the windows that are compared. Small windows keep depth edges; the search has its neighbours' support besides."""
 
@@ -28,7 +31,7 @@ REFINEMENTS = ((3, 0.35), (2, 0.15))
 def estimate(view: View, others: Sequence[View]) -> tuple[Float32, Float32]:
     """Z depth (h, w) and the mean correlation 0..1 (h, w) of its two best neighbours. Needs one neighbour."""
     neighbours = neighbours_of(view, others)
-    inverse, step = _search(view, neighbours)
+    inverse, step = _search(view, neighbours[:SEARCHED])
     inverse, cost = _refine(view, neighbours, inverse, step)
     inverse, cost = resolve(view, neighbours, inverse, cost, step)
     correlation = np.clip(1 - cost, 0, 1)

@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from ...geometry.cameras import camera_center
 from .solution import Solution
 
-ANGLES = (2.0, 2.0, 4.0, 4.0, 8.0, 8.0)
+ANGLES = (1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 8.0)
 """Degrees between two frames' rays to a point, for each neighbour wanted: near ones see most of what a frame sees, far
 ones tell depth exactly."""
-
-WITNESS_ANGLES = (1.0, 1.0, *ANGLES)
-"""The same for the frames whose depth maps confirm a frame's own: the nearest see most of what others hide."""
 
 FEWEST_SHARED = 12
 MOST_ZOOM = 0.4
