@@ -14,81 +14,62 @@ TOLERANCE = 0.02
 """Depths that differ by less than this share are the same surface."""
 
 BEYOND = 0.05
+"""A frame that sees farther than a point, by more than this share of its distance, sees through it."""
 
 SPECKLE = 0.0006
 """Patches smaller than this share of the picture are noise."""
 
-TEXTURELESS = 0.8
-"""Standard deviation (grey levels) of 3 x 3 pixels below which there is nothing to find: a clear sky, a black hole."""
-
-SMALLEST_VOID = 0.002
-"""Share of the picture from which such an area has no depth; smaller ones are filled from around them."""
-
 _PATCH_STEP = 0.03
 """Neighbouring pixels whose depths differ by a smaller share belong to one patch."""
 
+Witness = tuple[View, Float32]
+"""Another frame with its depth map (h, w), NaN where it knows nothing."""
 
-def fuse(
-    view: View, depth: Float32, correlation: Float32, others: Sequence[tuple[View, Float32]]
-) -> tuple[Float32, Float32]:
-    """A frame's Z depth (h, w) averaged with the neighbours' that agree, NaN where none does, and its confidence.
 
-    `correlation` (h, w) is 0..1; `others` are neighbours with their own depth maps. Confidence is the correlation
-    times one more than the number of neighbours that agree, 0 where the depth is unknown.
+def fuse(view: View, depth: Float32, correlation: Float32, witnesses: Sequence[Witness]) -> tuple[Float32, Float32]:
+    """A frame's Z depth (h, w) and its confidence where `confirm` keeps them, without patches of noise."""
+    fused, confidence = confirm(view, depth, correlation, witnesses)
+    noise = ~large_patches(fused)
+    fused[noise], confidence[noise] = np.nan, 0
+    return fused, confidence
+
+
+def confirm(view: View, depth: Float32, correlation: Float32, witnesses: Sequence[Witness]) -> tuple[Float32, Float32]:
+    """A frame's Z depth (h, w) averaged with that of the witnesses that agree, NaN where they do not; its confidence.
+
+    Kept is what at least one confirms, and no fewer confirm than see through. `correlation` (h, w) is 0..1. Confidence
+    is the correlation times one more than the number of frames that agree, 0 where the depth is unknown.
     """
-    agreeing, against, mean = support(view, depth, others)
-    known = (agreeing >= 1) & (agreeing >= against) & np.isfinite(depth) & ~voids(view.gray)
-    if view.usable is not None:
-        known &= view.usable
-    fused = np.where(known, mean, np.nan).astype(np.float32)
-    fused[~large_patches(fused)] = np.nan
-    confidence = np.where(np.isfinite(fused), correlation * (1 + agreeing), 0)
-    return fused, confidence.astype(np.float32)
-
-
-def support(
-    view: View, depth: Float32, others: Sequence[tuple[View, Float32]]
-) -> tuple[Float32, Float32, Float32]:
-    """How many others' maps agree with a frame's `depth` (h, w), how many see past it, and the mean of those that agree
-    with it."""
     total, agreeing, against = np.ones_like(depth), np.zeros_like(depth), np.zeros_like(depth)
-    for other, other_depth in others:
-        ratio, beyond = _ratio(view, depth, other, other_depth)
+    for other, other_depth in witnesses:
+        ratio, beyond = _heard(view, depth, other, other_depth)
         agrees = np.isfinite(ratio)
         total += np.where(agrees, ratio, 0)
         agreeing += agrees
         against += beyond
-    return agreeing, against, depth * total / (1 + agreeing)
+    known = (agreeing >= 1) & (agreeing >= against)
+    fused = np.where(known, depth * total / (1 + agreeing), np.nan).astype(np.float32)
+    confidence = np.where(np.isfinite(fused), correlation * (1 + agreeing), 0)
+    return fused, confidence.astype(np.float32)
 
 
-def voids(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a picture (h, w) shows connected areas of some size without any texture: depth there is but a guess."""
-    values = gray.astype(np.float32)
-    mean = cv2.blur(values, (3, 3))
-    flat = cv2.blur(values * values, (3, 3)) - mean * mean < TEXTURELESS**2
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(flat.astype(np.uint8), connectivity=4)
-    large = statistics[:, cv2.CC_STAT_AREA] >= SMALLEST_VOID * gray.size
-    large[0] = False  # what has texture
-    return np.asarray(large[labels])
-
-
-def _ratio(view: View, depth: Float32, other: View, other_depth: Float32) -> Float32:
-    """The other's depth over the one expected from `depth`, (h, w); NaN where the other does not see the point."""
+def _heard(view: View, depth: Float32, other: View, other_depth: Float32) -> tuple[Float32, NDArray[np.bool_]]:
+    """The other's depth over the one expected from `depth`, (h, w), where the two agree, else NaN; and where the other
+    sees through what `depth` says."""
     pose = relative_pose(view.camera_from_world, other.camera_from_world).astype(np.float32)
     points = np.tensordot(pose[:, :3], view.rays * depth, axes=1) + pose[:, 3, None, None]
     with np.errstate(all="ignore"):
         ideal = np.moveaxis(np.where(points[2] > 0, points[:2] / points[2], np.nan), 0, -1)
         pixels = other.pixels_of(ideal) - 0.5
     x, y = np.moveaxis(pixels.astype(np.float32), -1, 0)
-    ratio = np.full(depth.shape, np.nan, np.float32)
-    beyond = np.ones(depth.shape, bool)
-    for how in (cv2.INTER_NEAREST, cv2.INTER_LINEAR):
+    agreed, beyond = np.full(depth.shape, np.nan, np.float32), np.ones(depth.shape, bool)
+    for how in (cv2.INTER_NEAREST, cv2.INTER_LINEAR):  # the second is exact on surfaces, the first alone knows edges
         sampled = cv2.remap(other_depth, x, y, how, borderMode=cv2.BORDER_CONSTANT, borderValue=float("nan"))
         with np.errstate(all="ignore"):
-            found = sampled / points[2]
-            ratio = np.where(np.abs(found - 1) < TOLERANCE, found, ratio)
-            beyond &= found > 1 + BEYOND
-    return ratio, beyond
+            ratio = sampled / points[2]
+            agreed = np.where(np.abs(ratio - 1) < TOLERANCE, ratio, agreed)
+            beyond &= ratio > 1 + BEYOND
+    return agreed, beyond
 
 
 def large_patches(depth: Float32) -> NDArray[np.bool_]:

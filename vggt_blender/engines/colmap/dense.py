@@ -1,4 +1,4 @@
-"""Depth maps for all placed frames: estimated one by one, then fused with their neighbours'."""
+"""Depth maps for all placed frames: found one by one, kept where frames agree, and filled from one another."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 
 from ...exchange.messages import Reporter
 from ...exchange.writer import ReconstructionWriter
-from .consistency import fuse
+from .consistency import Witness, fuse
 from .depth import estimate, neighbours_of
 from .filling import fill
 from .layout import Placement
 from .neighbours import choose_neighbours
 from .solution import Solution
-from .views import View
+from .views import Float32, View
 
 FEWEST_POINTS = 8
 """A frame that sees fewer points has no known depth range, so no depth map."""
 
 _VIEWS_IN_MEMORY = 48
+
+_SEARCH, _FUSION, _FILLING = 8, 1, 1
+"""How long the three passes take, one beside the other."""
 
 
 def write_depth(
@@ -36,49 +39,89 @@ def write_depth(
     assert writer.depth is not None
     assert writer.confidence is not None
     assert writer.color is not None
-    color, depth, confidence = writer.color, writer.depth, writer.confidence
-    neighbours = choose_neighbours(solution)
-    ranges = {position: depth_range(solution, position) for position in solution.placed}
-    usable = [position for position in solution.placed if ranges[position] is not None]
+    depth, confidence = writer.depth, writer.confidence
+    frames = _Frames(solution, places, masks, writer.color)
+    raw = _scratch(writer.staging / "depth-raw.npy", depth.shape)
+    total = (_SEARCH + _FUSION + _FILLING) * len(frames.usable)
+    done = 0
 
-    @lru_cache(maxsize=_VIEWS_IN_MEMORY)
-    def view(position: int) -> View:
-        picture = np.ascontiguousarray(color[position][places[position].window])
-        lens, pose, bounds = solution.lenses[position], solution.poses[position], ranges[position]
+    def advance(share: int) -> None:
+        nonlocal done
+        done += share
+        report.progress("depth", done, total)
+
+    report.progress("depth", 0, total)
+    for position in frames.usable:
+        others = frames.neighbours(position)
+        if others:
+            found = estimate(frames.view(position), others)
+            frames.put(raw, position, found[0])
+            frames.put(confidence, position, found[1])
+        advance(_SEARCH)
+    for position in frames.usable:
+        found = fuse(
+            frames.view(position),
+            frames.take(raw, position),
+            frames.take(confidence, position),
+            frames.witnesses(position, raw),
+        )
+        frames.put(depth, position, found[0])
+        frames.put(confidence, position, found[1])
+        advance(_FUSION)
+    for position in frames.usable:
+        view, kept = frames.view(position), frames.take(depth, position)
+        holes = np.isfinite(frames.take(raw, position)) & ~np.isfinite(kept)
+        neighbours = neighbours_of(view, frames.neighbours(position))
+        known = frames.take(confidence, position)
+        found = fill(view, neighbours, holes, kept, known, frames.witnesses(position, depth))
+        # Into the other array: the frames to come are filled from what was confirmed, not from what was filled.
+        frames.put(raw, position, found[0])
+        frames.put(confidence, position, found[1])
+        advance(_FILLING)
+    for position in frames.usable:
+        depth[position] = raw[position]
+
+
+class _Frames:
+    """The frames that get a depth map, their neighbours, and their places in the common arrays."""
+
+    def __init__(
+        self,
+        solution: Solution,
+        places: Sequence[Placement],
+        masks: Sequence[NDArray[np.bool_] | None],
+        color: NDArray[np.uint8],
+    ) -> None:
+        self._solution, self._places, self._masks, self._color = solution, places, masks, color
+        self._ranges = {position: depth_range(solution, position) for position in solution.placed}
+        self._neighbours = choose_neighbours(solution)
+        self.usable = [position for position in solution.placed if self._ranges[position] is not None]
+        self.view = lru_cache(maxsize=_VIEWS_IN_MEMORY)(self._view)
+
+    def _view(self, position: int) -> View:
+        lens, pose, bounds = self._solution.lenses[position], self._solution.poses[position], self._ranges[position]
         assert lens is not None
         assert pose is not None
         assert bounds is not None
-        return View(picture, masks[position], places[position].lens(lens), pose, *bounds)
+        picture = self.take(self._color, position)
+        return View(picture, self._masks[position], self._places[position].lens(lens), pose, *bounds)
 
-    def others_depth(position: int, maps: NDArray[np.float32]) -> list[tuple[View, NDArray[np.float32]]]:
-        return [
-            (view(other), np.ascontiguousarray(maps[other][places[other].window]))
-            for other in neighbours[position]
-            if ranges[other] is not None
-        ]
+    def neighbours(self, position: int) -> list[View]:
+        """Those that a frame's depth is searched in."""
+        return [self.view(other) for other in self._neighbours[position] if self._ranges[other] is not None]
 
-    raw = _scratch(writer.staging / "depth-raw.npy", depth.shape)
-    for done, position in enumerate(usable):
-        report.progress("depth", done, 2 * len(usable))
-        others = [view(other) for other in neighbours[position] if ranges[other] is not None]
-        if others:
-            window = places[position].window
-            raw[position][window], confidence[position][window] = estimate(view(position), others)
-    for done, position in enumerate(usable):
-        report.progress("depth", len(usable) + done, 2 * len(usable))
-        window = places[position].window
-        depth[position][window], confidence[position][window] = fuse(
-            view(position), np.array(raw[position][window]), np.array(confidence[position][window]), others_depth(position, raw)
-        )
-    raw[:] = depth
-    for done, position in enumerate(usable):
-        window = places[position].window
-        others = others_depth(position, raw)
-        if others:
-            depth[position][window], confidence[position][window] = fill(
-                view(position), neighbours_of(view(position), [other for other, _ in others]), np.array(depth[position][window]), np.array(confidence[position][window]), others
-            )
-    report.progress("depth", 2 * len(usable), 2 * len(usable))
+    def witnesses(self, position: int, maps: Float32) -> list[Witness]:
+        """Those whose depth `maps` speak for or against a frame's own."""
+        others = [other for other in self._neighbours[position] if self._ranges[other] is not None]
+        return [(self.view(other), self.take(maps, other)) for other in others]
+
+    def take(self, arrays: NDArray, position: int) -> NDArray:  # type: ignore[type-arg]
+        """A frame's part of the common arrays, copied."""
+        return np.array(arrays[position][self._places[position].window])
+
+    def put(self, arrays: Float32, position: int, values: Float32) -> None:
+        """Write a frame's part of the common arrays."""
+        arrays[position][self._places[position].window] = values
 
 
 def depth_range(solution: Solution, position: int) -> tuple[float, float] | None:

@@ -12,10 +12,14 @@ from .parallel import side_by_side
 from .semiglobal import surface
 from .sweep import Correlation, Neighbour, best_two
 from .views import Float32, View, relative_pose
+from .voids import voids
 
 FEWEST_PLANES, MOST_PLANES = 24, 128
 PLANE_STEP = 1.0
 """Distance of neighbouring planes in pixels of the neighbour that moves most."""
+
+SEARCHED = 6
+"""Neighbours that the search looks at, the nearest; the others refine."""
 
 SEARCH_RADIUS, REFINE_RADIUS = 1, 2
 """Of the windows that are compared. Small windows keep depth edges; the search has its neighbours' support besides."""
@@ -24,14 +28,17 @@ REFINEMENTS = ((3, 0.35), (2, 0.15))
 """Each as offsets to either side of the surface found so far, and their distance in planes."""
 
 
-
 def estimate(view: View, others: Sequence[View]) -> tuple[Float32, Float32]:
     """Z depth (h, w) and the mean correlation 0..1 (h, w) of its two best neighbours. Needs one neighbour."""
     neighbours = neighbours_of(view, others)
-    inverse, step = _search(view, neighbours)
+    inverse, step = _search(view, neighbours[:SEARCHED])
     inverse, cost = _refine(view, neighbours, inverse, step)
     inverse, cost = resolve(view, neighbours, inverse, cost, step)
-    return 1 / inverse, np.clip(1 - cost, 0, 1)
+    correlation = np.clip(1 - cost, 0, 1)
+    unknown = voids(view, correlation)
+    if view.usable is not None:
+        unknown |= ~view.usable
+    return np.where(unknown, np.float32(np.nan), 1 / inverse), correlation
 
 
 def neighbours_of(view: View, others: Sequence[View]) -> list[Neighbour]:

@@ -49,7 +49,7 @@ def resolve(
 
 
 def around(inverse: Float32) -> tuple[NDArray[np.bool_], Float32]:
-    """Where inverse depth (h, w) is no plane (on planes it is affine), and what is found around each pixel (K, h, w)."""
+    """Where inverse depth (h, w), affine on planes, is bent; and what is found around each pixel (K, h, w)."""
     height, width = inverse.shape
     margin = max(REACHES)
     wide = np.pad(inverse, margin, mode="edge")

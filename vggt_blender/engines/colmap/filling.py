@@ -7,39 +7,44 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .consistency import support, voids
+from .consistency import Witness, confirm, large_patches
 from .edges import around, choose, distinct
 from .sweep import Neighbour
 from .views import Float32, View, relative_pose
 from .windows import AdaptiveCorrelation
 
-MOST_COST = 0.5
+LEAST_CORRELATION = 0.5
+"""With which a pixel takes over what others have there."""
 
 
 def fill(
-    view: View, neighbours: Sequence[Neighbour], depth: Float32, confidence: Float32, others: Sequence[tuple[View, Float32]]
+    view: View,
+    neighbours: Sequence[Neighbour],
+    holes: NDArray[np.bool_],
+    depth: Float32,
+    confidence: Float32,
+    witnesses: Sequence[Witness],
 ) -> tuple[Float32, Float32]:
-    """`depth` and `confidence` (h, w) with holes filled. `others` are neighbours with their maps."""
-    holes = ~np.isfinite(depth) & ~voids(view.gray)
-    if view.usable is not None:
-        holes &= view.usable
-    with np.errstate(all="ignore"):
-        inverse = 1 / depth
-    layers = np.concatenate([np.stack([_seen_from(view, holes, *other) for other in others]), around(inverse)[1]])
-    known = holes & np.isfinite(layers).any(axis=0)
-    rows, columns = np.nonzero(known)
+    """A frame's fused `depth` and its `confidence` (h, w), with its `holes` filled where there is evidence.
+
+    A hole may have the depth of a witness's point that falls into it, or that of pixels around it: the one with which
+    the pictures agree best, if they agree well, and if the witnesses confirm it as they do any other depth.
+    """
+    seen = [_seen_from(view, holes, *witness) for witness in witnesses]
+    inverse = 1 / depth
+    offered = np.stack([*seen, *around(inverse)[1]])
+    rows, columns = np.nonzero(holes & np.isfinite(offered).any(axis=0))
     if not len(rows):
         return depth, confidence
-    candidates = distinct(layers[:, rows, columns], np.full(len(rows), np.nan, np.float32))
-    correlation = AdaptiveCorrelation(view, neighbours)
-    chosen, cost = choose(correlation, rows, columns, inverse, candidates, 0.0)
-    guess = np.full_like(depth, np.nan)
-    guess[rows, columns] = np.where(cost < MOST_COST, 1 / chosen, np.nan)
-    agreeing, against, mean = support(view, guess, others)
-    good = (agreeing >= 1) & (agreeing >= against)
-    quality = np.zeros_like(depth)
-    quality[rows, columns] = np.clip(1 - cost, 0, 1)
-    return np.where(good, mean, depth), np.where(good, quality * (1 + agreeing), confidence)
+    candidates = distinct(offered[:, rows, columns], np.full(len(rows), np.nan, np.float32))
+    chosen, cost = choose(AdaptiveCorrelation(view, neighbours), rows, columns, inverse, candidates, 0.0)
+    guess, correlation = np.full_like(depth, np.nan), np.zeros_like(depth)
+    guess[rows, columns] = np.where(cost < 1 - LEAST_CORRELATION, 1 / chosen, np.nan)
+    correlation[rows, columns] = np.clip(1 - cost, 0, 1)
+    found, trust = confirm(view, guess, correlation, witnesses)
+    filled = np.where(np.isfinite(found), found, depth)
+    filled[~large_patches(filled)] = np.nan
+    return filled, np.where(np.isfinite(filled), np.maximum(confidence, trust), 0)
 
 
 def _seen_from(view: View, holes: NDArray[np.bool_], other: View, depth: Float32) -> Float32:

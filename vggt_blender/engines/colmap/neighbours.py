@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry.cameras import camera_center
 from .solution import Solution
 
-ANGLES = (2.0, 2.0, 4.0, 4.0, 8.0, 8.0)
+ANGLES = (1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 8.0)
 """Degrees between two frames' rays to a point, for each neighbour wanted: near ones see most of what a frame sees, far
 ones tell depth exactly."""
 
@@ -19,8 +21,8 @@ WORST_SCORE = 1e-4
 Array = NDArray[np.float64]
 
 
-def choose_neighbours(solution: Solution) -> dict[int, list[int]]:
-    """For each placed frame up to as many others as `ANGLES` has; a frame that shares too little with all has none."""
+def choose_neighbours(solution: Solution, angles: Sequence[float] = ANGLES) -> dict[int, list[int]]:
+    """For each placed frame up to as many others as `angles`; a frame that shares too little with all has none."""
     placed = solution.placed
     seen = np.zeros((len(placed), len(solution.xyz)), np.float32)
     for row, position in enumerate(placed):
@@ -29,12 +31,19 @@ def choose_neighbours(solution: Solution) -> dict[int, list[int]]:
     np.fill_diagonal(shared, 0)
     centers = camera_center(np.stack([pose for pose in solution.poses if pose is not None]))
     return {
-        position: [placed[other] for other in _choose(solution.xyz, centers, row, seen, shared[row])]
+        position: [placed[other] for other in _choose(solution.xyz, centers, row, seen, shared[row], angles)]
         for row, position in enumerate(placed)
     }
 
 
-def _choose(xyz: Array, centers: Array, row: int, seen: NDArray[np.float32], shared: NDArray[np.float32]) -> list[int]:
+def _choose(
+    xyz: Array,
+    centers: Array,
+    row: int,
+    seen: NDArray[np.float32],
+    shared: NDArray[np.float32],
+    wanted: Sequence[float],
+) -> list[int]:
     candidates = np.flatnonzero(shared >= FEWEST_SHARED)
     if not len(candidates):
         return []
@@ -44,7 +53,7 @@ def _choose(xyz: Array, centers: Array, row: int, seen: NDArray[np.float32], sha
     baselines = centers[candidates] - centers[row]
     novelty = enough * np.exp(-0.5 * (zooms / MOST_ZOOM) ** 2)
     chosen: list[int] = []
-    for target in ANGLES:
+    for target in wanted:
         width = np.where(angles < target, 0.45, 0.8)
         scores = novelty * np.exp(-0.5 * (np.log(np.maximum(angles, 1e-6) / target) / width) ** 2)
         best = int(scores.argmax())

@@ -1,4 +1,4 @@
-"""Windows whose pixels count by how much their colour is like the centre's, and how well the neighbours agree with them.
+"""Windows whose pixels count by how much their colour is like the centre's, and how well neighbours agree with them.
 
 Square windows that straddle an edge of depth see two surfaces and follow the one with more contrast; these see the one
 that their centre lies on (adaptive support weights: Yoon and Kweon, "Adaptive support-weight approach for
@@ -71,7 +71,11 @@ class AdaptiveCorrelation:
         first = np.full(len(inverse_depth), NOT_SEEN, np.float32)
         second = first.copy()
         for rays, shift, brightness in self._neighbours:
-            cost = self._one_cost(windows, [ray[windows.at] + inverse_depth[:, None] * s for ray, s in zip(rays, shift, strict=True)], brightness)
+            cost = self._one_cost(
+                windows,
+                [ray[windows.at] + inverse_depth[:, None] * s for ray, s in zip(rays, shift, strict=True)],
+                brightness,
+            )
             np.minimum(second, np.maximum(first, cost), out=second)
             np.minimum(first, cost, out=first)
         alone = second >= NOT_SEEN
