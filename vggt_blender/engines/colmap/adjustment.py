@@ -42,11 +42,13 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Adjusted:
     """The ``model``; the share of its observations that were ``sharpened``; and ``focal_hold``: by what part its
-    robust cost rises where the focal length is one percent off (None where the focal length is known)."""
+    robust cost rises where the focal length is one percent off (None where the focal length is known). ``loss`` is the
+    robust loss's scale that the adjustment ended with, in working pixels."""
 
     model: pycolmap.Reconstruction
     sharpened: float
     focal_hold: float | None
+    loss: float
 
     @property
     def lens_is_weak(self) -> bool:
@@ -75,9 +77,9 @@ def refine(
         loss = max(LEAST_LOSS, 2 * float(np.median(_residuals(sharp))))
         sharp = _finished(sharp, loss, known)
         if sharp.num_reg_images() == len(before.placed):  # a frame that little holds may hang on what was left out
-            return Adjusted(sharp, share, focal_hold(sharp, loss, known))
+            return Adjusted(sharp, share, focal_hold(sharp, loss, known), loss)
     model = _finished(model, FIRST_LOSS, known)
-    return Adjusted(model, 0.0, focal_hold(model, FIRST_LOSS, known))
+    return Adjusted(model, 0.0, focal_hold(model, FIRST_LOSS, known), FIRST_LOSS)
 
 
 def _finished(model: pycolmap.Reconstruction, loss: float, known: Known) -> pycolmap.Reconstruction:
@@ -118,7 +120,7 @@ def plainest_lens(model: pycolmap.Reconstruction, loss: float, known: Known) -> 
         for camera in candidate.cameras.values():
             _set_lens(camera, lens)
         adjust(candidate, loss, known)
-        cost = _cost(candidate, loss)
+        cost = robust_cost(candidate, loss)
         if cost > (1 - WORTH) * best_cost:
             break
         best, best_cost = candidate, cost
@@ -136,14 +138,14 @@ def focal_hold(model: pycolmap.Reconstruction, loss: float, known: Known) -> flo
     """By what part the robust cost rises at the least where the focal length is held a percent off; None if known."""
     if known.holds_focal:
         return None
-    best = _cost(model, loss)
+    best = robust_cost(model, loss)
     costs = []
     for factor in (1 - PROBE, 1 + PROBE):
         candidate = pycolmap.Reconstruction(model)
         for camera in candidate.cameras.values():
             camera.params = [factor * camera.params[0], *camera.params[1:]]
         adjust(candidate, loss, known, probe=True)
-        costs.append(_cost(candidate, loss))
+        costs.append(robust_cost(candidate, loss))
     return min(costs) / max(best, 1e-12) - 1
 
 
@@ -163,7 +165,8 @@ def _residuals(model: pycolmap.Reconstruction) -> Array:
     return np.concatenate(found)
 
 
-def _cost(model: pycolmap.Reconstruction, loss: float) -> float:
+def robust_cost(model: pycolmap.Reconstruction, loss: float) -> float:
+    """The mean Cauchy cost of all observations, for comparison."""
     residuals = np.minimum(_residuals(model), 1e3 * loss)
     return float(np.mean(np.log1p((residuals / loss) ** 2)))
 

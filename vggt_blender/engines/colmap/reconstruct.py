@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from .mapping import calibrate, initial_camera, solve, write_database
 from .matching import VerifiedPair, pairs_of, verified_pairs
 from .solution import Solution, solution_of
 from .turning import finish_turning, turning_camera
+from .zoom import smooth_focals, told_apart
 
 USES_MASKS = True
 FEWEST_POINTS = 20
@@ -64,18 +65,22 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     writer.open_dense(len(frames), height, width)
     pictures = _read(source, writer, places, report)
     cameras = _cameras(frames, job.known)
-    pairs = _matched(pictures.features, cameras, source.source.kind != "images", report)
+    ordered = source.source.kind != "images"
+    pairs = _matched(pictures.features, cameras, ordered, report)
     turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, report)
     if turned is not None:
         return finish_turning(writer, source.source, frames, places, turned, job.known)
-    model, mapper = _mapped(writer.staging / "matches.db", cameras, pictures.features, pairs, job.known, report)
-    adjusted = _adjusted(model, frames, writer.staging, job.known, report)
+    matched = _Matched(writer.staging / "matches.db", frames, pictures.features, pairs)
+    model, mapper, known = _mapped(matched, cameras, job.known, ordered, report)
+    adjusted = _adjusted(model, frames, writer.staging, known, report)
+    if known.zooms and ordered:
+        adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss))
     solution = solution_of(adjusted.model, _scales(frames))
     _warn_of_unplaced(frames, solution, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
-        engine=_engine(solution, mapper, adjusted, job.known),
+        engine=_engine(solution, mapper, adjusted, known, job.known.given()),
         source=source.source,
         frames=[_frame(frame, place, solution, p) for p, (frame, place) in enumerate(zip(frames, places, strict=True))],
     )
@@ -137,24 +142,54 @@ def _matched(
     return found
 
 
+@dataclass(frozen=True)
+class _Matched:
+    """What the mappers start from, and where they keep their database."""
+
+    path: Path
+    frames: Sequence[SourceFrame]
+    features: Sequence[Features]
+    pairs: Sequence[VerifiedPair]
+
+
 def _mapped(
-    path: Path,
-    cameras: Sequence[pycolmap.Camera],
-    features: Sequence[Features],
-    pairs: Sequence[VerifiedPair],
-    known: Known,
-    report: Reporter,
-) -> tuple[pycolmap.Reconstruction, str]:
-    report.progress("cameras", 0, len(features))
-    write_database(path, cameras, features, pairs)
-    if not all(camera.has_prior_focal_length for camera in cameras):
-        calibrate(path)
-    placing = report.progress
-    model, mapper = solve(path, len(features), lambda placed: placing("cameras", placed, len(features)), known)
+    matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known, ordered: bool, report: Reporter
+) -> tuple[pycolmap.Reconstruction, str, Known]:
+    """The cameras in the rough, the mapper that made them, and what is known: a zoom that was found on the way, too."""
+    count = len(matched.frames)
+    report.progress("cameras", 0, count)
+    model, mapper = _solved(matched, cameras, known, report)
+    if ordered and not known.zooms and not known.holds_focal:
+        zoom = replace(known, zooms=True)
+        mappers = [mapper]
+
+        def map_zoom() -> pycolmap.Reconstruction | None:
+            found, name = _solved(matched, _cameras(matched.frames, zoom), zoom, report)
+            mappers.append(name)
+            return found
+
+        model, zooms = told_apart(model, count, map_zoom, known)
+        mapper = mappers[-1]
+        if zooms:
+            known = zoom
+            report.status("The lens zooms: every frame has a focal length of its own.")
     if model is None or model.num_reg_images() < 2 or model.num_points3D() < FEWEST_POINTS:
-        raise JobError("no_overlap", f"The {len(features)} pictures overlap too little to be joined. {_OVERLAP}")
-    report.progress("cameras", len(features), len(features))
-    return model, mapper
+        raise JobError("no_overlap", f"The {count} pictures overlap too little to be joined. {_OVERLAP}")
+    report.progress("cameras", count, count)
+    return model, mapper, known
+
+
+def _solved(
+    matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known, report: Reporter
+) -> tuple[pycolmap.Reconstruction | None, str]:
+    count = len(matched.frames)
+    if known.zooms:  # a pair says too little about two focal lengths, and mapping finds them from any sane start
+        for camera in cameras:
+            camera.has_prior_focal_length = True
+    write_database(matched.path, cameras, matched.features, matched.pairs)
+    if not all(camera.has_prior_focal_length for camera in cameras):
+        calibrate(matched.path)
+    return solve(matched.path, count, lambda placed: report.progress("cameras", placed, count), known)
 
 
 def _adjusted(
@@ -224,7 +259,9 @@ def _points(solution: Solution, writer: ReconstructionWriter, places: Sequence[P
     )
 
 
-def _engine(solution: Solution, mapper: str, adjusted: Adjusted, known: Known) -> dict[str, object]:
+def _engine(
+    solution: Solution, mapper: str, adjusted: Adjusted, known: Known, given: dict[str, Any]
+) -> dict[str, object]:
     residuals = np.concatenate([solution.residuals(position) for position in solution.placed])
     return {
         "name": "colmap",
@@ -232,11 +269,12 @@ def _engine(solution: Solution, mapper: str, adjusted: Adjusted, known: Known) -
         "settings": {
             "mapper": mapper,
             "lens": next(iter(adjusted.model.cameras.values())).model_name,
+            "zooms": known.zooms,
             "lens_is_weak": adjusted.lens_is_weak,
             "focal_hold": adjusted.focal_hold,
             "sharpened": adjusted.sharpened,
             "pycolmap": pycolmap.__version__,
-            "known": known.given(),
+            "known": given,
         },
         "registered": len(solution.placed),
         "residual_px": float(np.median(residuals)),

@@ -1,0 +1,179 @@
+"""A lens that zooms although nobody said so: recognised where one focal length explains the pictures clearly worse.
+
+Too long or too short a lens hides much of a zoom (a flatter scene, a camera that moves along its axis), so a solve that
+looks good is not believed before it was asked whether a focal length of its own for each frame explains it better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from ...exchange.known import Known
+from .adjustment import FIRST_LOSS, adjust, robust_cost
+from .mapping import MOST_ERROR
+
+WORTH = 0.05
+"""Focal lengths of their own must lower the mean robust cost by this part. A zoom of two percent lowers it by a third,
+noise and dollies by half a percent at the most."""
+
+LEAST_RANGE = 0.005
+"""And they must differ by this part: changes below are breathing that no one sees."""
+
+FEWEST_FRAMES = 4
+"""Of fewer frames nothing tells a zoom from a move."""
+
+STIFFNESS = tuple(10.0**power for power in range(-1, 7))
+"""Weights of the bend of a focal curve against its noise, from loose to almost straight."""
+
+SMOOTH_WORTH = 0.001
+"""A smoother curve may raise the mean robust cost by this part, or by twice what fitting noise gains on average: one
+focal length more for every two offsets of an observation."""
+
+MOST_ADJUSTMENTS = 5
+
+ZOOM = Known(zooms=True)
+
+Array = NDArray[np.float64]
+Model: TypeAlias = pycolmap.Reconstruction
+Solved = TypeVar("Solved")
+
+
+def told_apart(
+    plain: Model | None, count: int, map_zoom: Callable[[], Model | None], known: Known
+) -> tuple[Model | None, bool]:
+    """The model that explains a shot of `count` frames, and whether its lens zooms.
+
+    `plain` was solved with one lens and is adjusted; `map_zoom` solves with one lens a frame where that is in doubt.
+    """
+    freed = None
+    if plain is not None:
+        adjust(plain, FIRST_LOSS, known)
+        freed = with_lenses(plain, shared=False)
+        _settle(freed)
+        if plain.num_reg_images() == count and not asks_for_zoom(freed, plain):
+            return plain, False
+    mapped = map_zoom()
+    if mapped is None:
+        return plain, False
+    _settle(mapped)
+    zoomed = mapped if freed is None else _better(freed, mapped)
+    tied = with_lenses(zoomed, shared=True)
+    adjust(tied, FIRST_LOSS, known)
+    one = tied if plain is None else _better(plain, tied)
+    return (zoomed, True) if asks_for_zoom(zoomed, tied) and asks_for_zoom(zoomed, one) else (one, False)
+
+
+def _settle(zoomed: Model) -> None:
+    """Adjust until little changes: the way from one focal length to many is a long and flat one."""
+    cost = np.inf
+    for _ in range(MOST_ADJUSTMENTS):
+        adjust(zoomed, FIRST_LOSS, ZOOM)
+        before, cost = cost, robust_cost(zoomed, FIRST_LOSS)
+        if cost > (1 - SMOOTH_WORTH) * before:
+            break
+
+
+def _better(first: Model, second: Model) -> Model:
+    """The one that holds more frames, or explains them better."""
+    frames = [model.num_reg_images() for model in (first, second)]
+    if frames[0] != frames[1]:
+        return first if frames[0] > frames[1] else second
+    costs = _costs(first, second)
+    return first if costs[0] <= costs[1] else second
+
+
+def _costs(first: Model, second: Model) -> tuple[float, float]:
+    """Mean robust costs over as many observations each: those that only the other one holds are lost on this one."""
+    held = [model.compute_num_observations() for model in (first, second)]
+    lost = np.log1p((MOST_ERROR / FIRST_LOSS) ** 2)
+    totals = [
+        robust_cost(model, FIRST_LOSS) * own + lost * (max(held) - own)
+        for model, own in zip((first, second), held, strict=True)
+    ]
+    return totals[0] / max(held), totals[1] / max(held)
+
+
+def asks_for_zoom(freed: Model, one: Model) -> bool:
+    """Whether the lenses of `freed`, one a frame, differ and explain the pictures better than the one of `one`."""
+    if freed.num_reg_images() < FEWEST_FRAMES:
+        return False
+    free_cost, cost = _costs(freed, one)
+    return focal_range(_log_focals(freed)) > LEAST_RANGE and free_cost < (1 - WORTH) * cost
+
+
+def focal_range(log_focals: Array) -> float:
+    """By what part the focal lengths differ, a few odd ones left out."""
+    return float(np.ptp(np.percentile(log_focals, [5, 95])))
+
+
+def _log_focals(model: Model) -> Array:
+    """Of the placed frames in order."""
+    images = [model.images[identifier] for identifier in sorted(model.reg_image_ids())]
+    return np.log([model.cameras[image.camera_id].params[0] for image in images])
+
+
+def with_lenses(model: Model, *, shared: bool) -> Model:
+    """The placed frames of `model` with one lens for all (of the median focal length), or with one each, as it is."""
+    made = Model()
+    images = [model.images[identifier] for identifier in sorted(model.reg_image_ids())]
+    middle = images[int(np.argsort(_log_focals(model))[len(images) // 2])].camera_id
+    for image in images:
+        source = model.cameras[middle if shared else image.camera_id]
+        identifier = middle if shared else image.image_id
+        if identifier not in made.cameras:
+            camera = pycolmap.Camera(
+                camera_id=identifier, model=source.model, width=source.width, height=source.height, params=source.params
+            )
+            made.add_camera_with_trivial_rig(camera)
+        copy = pycolmap.Image(name=image.name, camera_id=identifier, image_id=image.image_id)
+        copy.points2D = pycolmap.Point2DList([pycolmap.Point2D(point.xy) for point in image.points2D])
+        made.add_image_with_trivial_frame(copy, image.cam_from_world())
+    for point in model.points3D.values():
+        made.add_point3D(point.xyz, point.track, point.color)
+    return made
+
+
+def smooth_focals(model: Model, loss: float) -> Model:
+    """`model`, whose frames follow each other, with the smoothest focal curve that explains it about as well."""
+
+    def held_at(log_focals: Array) -> tuple[Model, float]:
+        smoother = Model(model)
+        for identifier, value in zip(sorted(model.reg_image_ids()), log_focals, strict=True):
+            camera = smoother.cameras[smoother.images[identifier].camera_id]
+            camera.params = [float(np.exp(value)), *camera.params[1:]]
+        adjust(smoother, loss, ZOOM, probe=True)
+        return smoother, robust_cost(smoother, loss)
+
+    curve = _log_focals(model)
+    noise = max(SMOOTH_WORTH, len(curve) / model.compute_num_observations())
+    return smoothest(model, (1 + noise) * robust_cost(model, loss), curve, held_at)
+
+
+def smoothest(
+    free: Solved, allowed: float, log_focals: Array, held_at: Callable[[Array], tuple[Solved, float]]
+) -> Solved:
+    """The solution with the smoothest focal curve near `log_focals` (N,) that costs no more than `allowed`, or `free`.
+
+    Free focal lengths carry the noise of their frames, but a lens is turned by a hand or a motor. `held_at` solves with
+    a curve held and says what that costs.
+    """
+    best, low, high = free, 0, len(STIFFNESS)
+    while low < high and len(log_focals) >= FEWEST_FRAMES:  # the cost rises with the stiffness: search by halves
+        middle = (low + high) // 2
+        found, its_cost = held_at(smoothed(log_focals, STIFFNESS[middle]))
+        if its_cost <= allowed:
+            best, low = found, middle + 1
+        else:
+            high = middle
+    return best
+
+
+def smoothed(values: Array, stiffness: float) -> Array:
+    """Whittaker's smoother: near `values` (N,), with small second differences."""
+    bend = np.diff(np.eye(len(values)), 2, axis=0)
+    return np.asarray(np.linalg.solve(np.eye(len(values)) + stiffness * bend.T @ bend, values))
