@@ -27,8 +27,8 @@ from .set_scale import VGGT_OT_set_scale
 from .setup_backend import VGGT_OT_setup_backend
 from .show_details import VGGT_OT_copy_details, VGGT_OT_show_details
 from .solve import VGGT_OT_solve
-from .use_clip_tracks import VGGT_OT_use_clip_tracks
 from .use_camera_preset import VGGT_OT_use_camera_preset
+from .use_clip_tracks import VGGT_OT_use_clip_tracks
 
 CLASSES = (
     VGGT_OT_pick_source,
