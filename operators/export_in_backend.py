@@ -8,7 +8,9 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from ..vggt_blender.exchange.export import Export
 from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.exchange.undistorted import FOLDER
+from ..vggt_blender.scene.cameras import HEIGHT, SHOT_CAMERA, WIDTH
 from ..vggt_blender.scene.collection import Holder
+from ..vggt_blender.scene.plate import shows_sideways
 from . import pump
 from .backend_setup import setup
 from .locations import interpreter, runs_here
@@ -89,7 +91,9 @@ class VGGT_OT_export_in_backend(NeedsShot, bpy.types.Operator):
         rows = tuple(tuple(float(number) for number in row) for row in place.matrix()[:3])
         if self.format == "UNDISTORTED":
             frames = [frame.pose for frame in reconstruction.frames if frame.pose is not None]
-            if not any(pose.distortion is not None and any(pose.distortion) for pose in frames):
+            camera = shot.find(SHOT_CAMERA)
+            lies = camera is not None and shows_sideways(camera, (camera[WIDTH], camera[HEIGHT]))
+            if not lies and not any(pose.distortion is not None and any(pose.distortion) for pose in frames):
                 raise JobError("nothing", "The lens of this shot is straight already: there is nothing to straighten.")
             path, overwrite = reconstruction.folder.absolute() / FOLDER, True
         else:

@@ -132,6 +132,24 @@ def test_straightened_plates_bring_camera_plate_and_scene_along(bpy: ModuleType,
     np.testing.assert_allclose(seen, wanted, atol=0.01)
 
 
+def test_clip_and_compositing_that_are_there_follow_the_straightened_plates(
+    bpy: ModuleType, shot: SimpleNamespace
+) -> None:
+    assert bpy.ops.vggt.set_up_compositing() == {"FINISHED"}
+    scene, (clip,) = bpy.context.scene, bpy.data.movieclips
+    wider = role(bpy, "render camera")
+    assert scene.camera == wider
+    bpy.context.view_layer.update()
+    assert wider.data.lens < shot.camera.data.lens
+    assert wider.matrix_world == shot.camera.matrix_world
+    assert bpy.ops.vggt.export_in_backend(format="UNDISTORTED") == {"FINISHED"}
+    assert scene.camera == shot.camera
+    assert "render camera" not in {thing.get("vggt_role") for thing in bpy.data.objects}
+    assert Path(bpy.path.abspath(clip.filepath)).parent.name == "undistorted"
+    assert tuple(clip.size) == (scene.render.resolution_x, scene.render.resolution_y)
+    assert clip.tracking.camera.brown_k1 == 0
+
+
 def test_a_scene_of_another_size_keeps_it(bpy: ModuleType, shot: SimpleNamespace) -> None:
     render = bpy.context.scene.render
     render.resolution_x, render.resolution_y = 1000, 500

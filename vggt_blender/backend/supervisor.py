@@ -204,4 +204,4 @@ class Supervisor:
             return JobError("missing_library", text, detail)
         else:
             reason = f"ended unexpectedly (exit status {status}): see the details"
-        return JobError("crashed", f"The process that solves {reason}.", detail)
+        return JobError("crashed", f"The process that does the work {reason}.", detail)

@@ -65,6 +65,14 @@ def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, positio
     return True
 
 
+def shows_sideways(camera: bpy.types.Object, size: tuple[int, int]) -> bool:
+    """Whether Blender shows the video behind `camera`, whose upright `size` is (width, height), as it is stored: before
+    4.5 it does not know that a phone was held upright."""
+    images = [background.image for background in camera.data.background_images[:1]]
+    stored = [tuple(image.size) for image in images if image is not None and image.source == "MOVIE"]
+    return size[0] != size[1] and stored == [size[::-1]]
+
+
 def _new_background(camera: bpy.types.Camera) -> Any:
     background = camera.background_images.new()
     background.alpha = 1.0
