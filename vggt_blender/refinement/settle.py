@@ -35,12 +35,14 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class _Agreement:
-    """The tracks that placed frames see, where they are, and the distances of their observations in source pixels."""
+    """The tracks that placed frames see, where they are, and the distances of their observations in source pixels: the
+    ``usual`` one, and the ``limit`` from which on one is not believed."""
 
     part: Trusted
     places: Structure
     error: Array
     limit: float
+    usual: float
 
     def of(self, track: int) -> tuple[Array, NDArray[np.intp]]:
         """Distances (M,) and frames (M,) of one track."""
@@ -71,11 +73,15 @@ def _agreement(trusted: Trusted, views: Views, frames: tuple[Frame, ...]) -> _Ag
     places = part.structure(views)
     error = places.error / views.scales[part.table.frame]
     side = max(max(frame.width, frame.height) for frame in frames)
+    least = max(WRONG_SHARE * side, LEAST_WRONG_PX)
     usual = float(np.median(error)) if len(error) else 0.0
-    return _Agreement(part, places, error, max(WRONG_SHARE * side, LEAST_WRONG_PX, WRONG_TIMES * usual))
+    return _Agreement(part, places, error, least if usual > least else max(least, WRONG_TIMES * usual), usual)
 
 
 def _warn_of_wrong_tracks(found: _Agreement, frames: tuple[Frame, ...], report: Reporter) -> None:
+    if found.usual > found.limit:
+        report.warning(f"The hand tracks as a whole are {found.usual:.1f} px off: check how their frames are counted.")
+        return
     wrong = []
     for track, name in enumerate(found.part.names):
         error, seen = found.of(track)
@@ -97,6 +103,9 @@ def _tell_of_survey(part: Trusted, fit: SurveyFit | None, trusted: Trusted, repo
         return
     good = fit.distance[fit.agrees]
     report.status(f"The scene is where the survey says: {len(good)} measured points within {1000 * good.max():.3g} mm.")
+    if good.max() > fit.tolerance:
+        worst = ", ".join(f"'{part.names[k]}' {fit.distance[k]:.3g} m" for k in np.flatnonzero(fit.agrees)[:NAMED])
+        report.warning(f"The measured points contradict each other, check their names and places: {worst}.")
     wrong = [
         f"'{part.names[track]}' is {fit.distance[track]:.3g} m from where the others put it"
         for track in np.flatnonzero(np.isfinite(fit.distance) & ~fit.agrees)

@@ -29,12 +29,13 @@ TRIALS = 2000
 class SurveyFit:
     """``metric_from_solve`` takes the solve to metres. ``gives`` is `WORLD` or `SCALE`; ``distance`` (T,) in metres
     between each solved place and the measured one, NaN where either is unknown or only the scale is; ``agrees`` (T,)
-    where a measured point is one of those that the rest believes."""
+    where a measured point is one of those that the rest believes; they should lie within ``tolerance`` metres."""
 
     metric_from_solve: Similarity
     gives: str
     distance: Array
     agrees: NDArray[np.bool_]
+    tolerance: float = np.inf
 
 
 def fit_survey(solved: Array, surveyed: Array) -> SurveyFit | None:
@@ -57,7 +58,7 @@ def fit_survey(solved: Array, surveyed: Array) -> SurveyFit | None:
     distance, agrees = np.full(len(solved), np.nan), np.zeros(len(solved), np.bool_)
     distance[places] = np.linalg.norm(move.apply(a) - b, axis=1)
     agrees[places] = agree
-    return SurveyFit(move, WORLD, distance, agrees)
+    return SurveyFit(move, WORLD, distance, agrees, TOLERANCE * _extent(b))
 
 
 def is_line(points: Array) -> bool:
@@ -68,8 +69,11 @@ def is_line(points: Array) -> bool:
     return bool(spread[1] <= LINE * spread[0])
 
 
+def _extent(points: Array) -> float:
+    return float(np.linalg.norm(points - points.mean(axis=0), axis=1).max())
+
+
 def _agreeing(a: Array, b: Array) -> NDArray[np.bool_]:
-    extent = float(np.linalg.norm(b - b.mean(axis=0), axis=1).max())
     threes = list(combinations(range(len(a)), 3))
     if len(threes) > TRIALS:
         threes = [threes[k] for k in np.random.default_rng(0).choice(len(threes), TRIALS, replace=False)]
@@ -81,7 +85,7 @@ def _agreeing(a: Array, b: Array) -> NDArray[np.bool_]:
         distance = np.linalg.norm(align_points(a[chosen], b[chosen]).apply(a) - b, axis=1)
         if np.median(distance) < np.median(best):
             best = distance
-    return best <= max(FAR_OFF * float(np.median(best)), TOLERANCE * extent)
+    return best <= max(FAR_OFF * float(np.median(best)), TOLERANCE * _extent(b))
 
 
 def _scale_alone(a: Array, b: Array, known: NDArray[np.bool_]) -> SurveyFit | None:

@@ -108,7 +108,7 @@ def distances(table: Observations, views: Views, points: Array) -> Array:
 def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -> Trusted:
     """`hand` over the positions of `frames`, of a source of that `kind`; what other frames show is left out.
 
-    Raises `JobError` for a place outside its picture, and where no track is seen in two of the frames.
+    A track counts that is seen in two of the frames. Raises `JobError` for a place outside its picture.
     """
     if not hand:
         return NOBODYS
@@ -128,7 +128,7 @@ def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -
             rows.append((len(kept), position, x * scale, y * scale))
         kept.append(track)
     if not kept:
-        raise JobError("usage", "No hand track is seen in two of the frames: check how its frames are counted.")
+        return NOBODYS
     values = np.array(rows)
     table = Observations(values[:, 0].astype(np.intp), values[:, 1].astype(np.intp), values[:, 2:])
     surveyed = np.array([(np.nan,) * 3 if track.xyz is None else track.xyz for track in kept])
