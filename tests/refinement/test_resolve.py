@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vggt_blender.evaluation import Truth, evaluate
+from vggt_blender.engines import run_job
+from vggt_blender.evaluation import Truth, evaluate, load_truth
 from vggt_blender.exchange.hand_tracks import HandTrack, HandTracks
-from vggt_blender.exchange.job import FrameRange
+from vggt_blender.exchange.job import FrameRange, Job
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.exchange.reconstruction import Frame, Reconstruction, load_reconstruction
 from vggt_blender.geometry.cameras import camera_center, project
@@ -136,3 +137,31 @@ def test_pictures_that_are_gone_are_named(shots, painted, tmp_path) -> None:
         (fewer / path.name).write_bytes(path.read_bytes())
     with pytest.raises(JobError, match=r"'shot\.1006\.png' is not among the pictures"):
         resolve(tmp_path / "r", painted.open(fewer), FrameRange(1004, 1006), painted.Recorder())
+
+
+@pytest.mark.slow
+def test_engine_colmap_finds_the_depth_of_such_frames_anew(painted, tmp_path) -> None:
+    """On every second frame of a truth shot: one frame lost its place and its depth."""
+    shot = Path(__file__).parents[1] / "data" / "truth" / "small_yard"
+    folder, recorder = tmp_path / "r", painted.Recorder()
+    run_job(Job((str(shot),), str(folder), engine="colmap", frames=FrameRange(1001, None, 2)), recorder)
+    whole = load_reconstruction(folder)
+    expected, kept = np.array(whole.depth[3]), whole.depth[2].tobytes()
+    depth = np.array(whole.depth)
+    depth[3] = np.nan
+    del whole
+    np.save(folder / "depth.npy", depth)
+    document = json.loads((folder / "reconstruction.json").read_text())
+    document["frames"][3].update(registered=False, camera_from_world=None)
+    document["engine"]["registered"] -= 1
+    (folder / "reconstruction.json").write_text(json.dumps(document))
+    inputs = load_reconstruction(folder).inputs()
+    run_job(Job(inputs, str(folder), frames=FrameRange(1007, 1008), resolve=True), recorder)
+    result = load_reconstruction(folder)
+    error = reprojection(folder, load_truth(shot / "truth.json"))
+    assert error[6] < 0.2
+    assert result.engine["registered"] == 7
+    assert result.depth[2].tobytes() == kept
+    both = np.isfinite(expected) & np.isfinite(result.depth[3])
+    assert both.mean() > 0.8 * np.isfinite(expected).mean()
+    assert np.median(np.abs(result.depth[3][both] / expected[both] - 1)) < 0.01
