@@ -97,12 +97,16 @@ NOBODYS = Trusted(
 
 def distances(table: Observations, views: Views, points: Array) -> Array:
     """(O,) working pixels between observations and their homogeneous `points` (T, 4)."""
+    return np.minimum(np.linalg.norm(offsets(table, views, points), axis=1), LOST)
+
+
+def offsets(table: Observations, views: Views, points: Array) -> Array:
+    """(O, 2) from the observations to where their homogeneous `points` (T, 4) appear; `LOST` behind a camera."""
     seen = np.einsum("oij,oj->oi", views.poses[table.frame], points[table.track])
-    rays = views.rays(table.frame, table.xy)
     ahead = seen[:, 2] > 1e-12
     flat = seen[:, :2] / np.where(ahead, seen[:, 2], 1.0)[:, None]
-    offset = np.linalg.norm(views.focal[table.frame, None] * (flat - rays), axis=1)
-    return np.where(ahead & np.isfinite(offset), np.minimum(offset, LOST), LOST)
+    offset = views.focal[table.frame, None] * (flat - views.rays(table.frame, table.xy))
+    return np.where((ahead & np.isfinite(offset).all(axis=1))[:, None], offset, LOST)
 
 
 def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -> Trusted:
