@@ -29,6 +29,9 @@ WORTH = 3
 WIDEST = 64.0
 """Working pixels from where its track lies beyond which an observation by hand is a slip and does not count."""
 
+FARTHEST = 0.75
+"""From its middle, in pictures: a point may be placed a little beyond the edge, where it is known to go on."""
+
 ROBUST = 4.0
 """Working pixels, the scale at which one slip among a track's observations stops pulling at its place."""
 
@@ -112,7 +115,7 @@ def offsets(table: Observations, views: Views, points: Array) -> Array:
 def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -> Trusted:
     """`hand` over the positions of `frames`, of a source of that `kind`; what other frames show is left out.
 
-    A track counts that is seen in two of the frames. Raises `JobError` for a place outside its picture.
+    A track counts that is seen in two of the frames. Raises `JobError` for a place far outside its picture.
     """
     if not hand:
         return NOBODYS
@@ -141,9 +144,9 @@ def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -
 
 
 def _check_inside(name: str, frame: SourceFrame, x: float, y: float) -> None:
-    if not (0 <= x <= frame.width and 0 <= y <= frame.height):
+    if not (abs(x / frame.width - 0.5) <= FARTHEST and abs(y / frame.height - 0.5) <= FARTHEST):
         raise JobError(
             "usage",
-            f"Hand track '{name}' is at ({x:g}, {y:g}) in {frame.name}, outside its {frame.width} x {frame.height} "
+            f"Hand track '{name}' is at ({x:g}, {y:g}) in {frame.name}, far outside its {frame.width} x {frame.height} "
             "pixels: x and y are pixels from the top left.",
         )
