@@ -7,9 +7,11 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
+from ..vggt_blender.exchange.hand_tracks import HandTracks
 from ..vggt_blender.exchange.job import FrameRange, Job, count_of
 from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.exchange.reconstruction import load_reconstruction
+from ..vggt_blender.scene.clip_tracks import artists_tracks, clip_hand_tracks, shows
 from ..vggt_blender.scene.collection import FOLDER, Holder
 from ..vggt_blender.scene.quality import bad_ranges
 from ..vggt_blender.scene.timeline import Timeline
@@ -92,10 +94,13 @@ def job_again(settings: bpy.types.PropertyGroup, shot: Holder, first: int, last:
         raise JobError(
             "no_frames", f"This shot has no frame from {first} to {last}: it has {timeline.first} to {timeline.last}."
         )
+    inputs, clip = reconstruction.inputs(), settings.clip
+    by_hand = clip is not None and shows(clip, inputs) and any(artists_tracks(clip))
     return Job(
-        inputs=reconstruction.inputs(),
+        inputs=inputs,
         output=str(folder),
         frames=FrameRange(min(counts), max(counts) + 1),
         mask=bpy.path.abspath(settings.mask) or None,
+        hand_tracks=clip_hand_tracks(clip, settings.id_data) if by_hand else HandTracks(),
         resolve=True,
     )

@@ -42,6 +42,7 @@ class VGGT_PT_quality(SubPanel, bpy.types.Panel):
         for line in advice(quality):
             draw_wrapped(layout.box(), line, width - 20, icon="INFO")
         _draw_bad_frames(layout, bad_frames(quality))
+        layout.operator("vggt.solve_again", icon="FILE_REFRESH")
         _draw_hand_tracks(layout, quality)
 
 
@@ -96,7 +97,6 @@ def _draw_bad_frames(layout: bpy.types.UILayout, bad: list[BadFrame]) -> None:
         button.frame_name = frame.name
     if len(bad) > LISTED:
         column.label(text=f"and {len(bad) - LISTED} more")
-    layout.operator("vggt.solve_again", icon="FILE_REFRESH")
 
 
 def _draw_hand_tracks(layout: bpy.types.UILayout, quality: Quality) -> None:

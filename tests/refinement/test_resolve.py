@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from vggt_blender.evaluation import Truth, evaluate
-from vggt_blender.exchange.job import FrameRange
+from vggt_blender.engines import run_job
+from vggt_blender.evaluation import Truth, evaluate, load_truth
+from vggt_blender.exchange.hand_tracks import HandTrack, HandTracks
+from vggt_blender.exchange.job import FrameRange, Job
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.exchange.reconstruction import Frame, Reconstruction, load_reconstruction
-from vggt_blender.geometry.cameras import camera_center
+from vggt_blender.geometry.cameras import camera_center, project
 from vggt_blender.refinement.resolve import resolve
 
 BAD = (3, 4)
@@ -78,6 +81,30 @@ def test_bad_frames_come_back_and_the_others_stay(shots, painted, tmp_path, lost
     assert any("2 of 2 frames solved again" in line for line in recorder.said)
 
 
+@pytest.mark.parametrize("lost", [(), (3,)])
+def test_where_a_frame_shows_nothing_four_tracks_by_hand_place_it(shots, painted, tmp_path, lost) -> None:
+    shot, truth = damaged(shots, painted, tmp_path / "r", lost=lost)
+    dark = tmp_path / "dark"
+    dark.mkdir()
+    for path in shot.glob("*.png"):
+        (dark / path.name).write_bytes(path.read_bytes())
+    Image.fromarray(np.full((300, 400, 3), 90, np.uint8)).save(dark / "shot.1004.png")
+    tracks = []
+    for place in ((-1.9, 1.1, 9.0), (1.8, -1.2, 9.0), (0.3, 1.0, 4.6), (-0.9, -1.1, 4.2), (0.3, 1.9, 9.0)):
+        seen = [(f.name, *project(np.array(place), f.camera_from_world, f.lens)[0].tolist()) for f in truth.frames[1:6]]
+        tracks.append(HandTrack(str(place), tuple(entry for entry in seen if 0 < entry[2] < 300)))
+    report = resolve(
+        tmp_path / "r",
+        painted.open(dark),
+        FrameRange(1004, 1006),
+        painted.Recorder(),
+        hand_tracks=HandTracks(tuple(tracks)),
+    )
+    assert "shot.1004.png" in report.better
+    found = load_reconstruction(tmp_path / "r").frames[3].pose.camera_from_world
+    assert np.linalg.norm(camera_center(found) - camera_center(truth.frames[3].camera_from_world)) < 0.03
+
+
 def test_good_frames_stay_bit_for_bit_and_the_report_says_why(shots, painted, tmp_path) -> None:
     shot, truth = shots["arc"]
     painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))
@@ -110,3 +137,31 @@ def test_pictures_that_are_gone_are_named(shots, painted, tmp_path) -> None:
         (fewer / path.name).write_bytes(path.read_bytes())
     with pytest.raises(JobError, match=r"'shot\.1006\.png' is not among the pictures"):
         resolve(tmp_path / "r", painted.open(fewer), FrameRange(1004, 1006), painted.Recorder())
+
+
+@pytest.mark.slow
+def test_engine_colmap_finds_the_depth_of_such_frames_anew(painted, tmp_path) -> None:
+    """On every second frame of a truth shot: one frame lost its place and its depth."""
+    shot = Path(__file__).parents[1] / "data" / "truth" / "small_yard"
+    folder, recorder = tmp_path / "r", painted.Recorder()
+    run_job(Job((str(shot),), str(folder), engine="colmap", frames=FrameRange(1001, None, 2)), recorder)
+    whole = load_reconstruction(folder)
+    expected, kept = np.array(whole.depth[3]), whole.depth[2].tobytes()
+    depth = np.array(whole.depth)
+    depth[3] = np.nan
+    del whole
+    np.save(folder / "depth.npy", depth)
+    document = json.loads((folder / "reconstruction.json").read_text())
+    document["frames"][3].update(registered=False, camera_from_world=None)
+    document["engine"]["registered"] -= 1
+    (folder / "reconstruction.json").write_text(json.dumps(document))
+    inputs = load_reconstruction(folder).inputs()
+    run_job(Job(inputs, str(folder), frames=FrameRange(1007, 1008), resolve=True), recorder)
+    result = load_reconstruction(folder)
+    error = reprojection(folder, load_truth(shot / "truth.json"))
+    assert error[6] < 0.2
+    assert result.engine["registered"] == 7
+    assert result.depth[2].tobytes() == kept
+    both = np.isfinite(expected) & np.isfinite(result.depth[3])
+    assert both.mean() > 0.8 * np.isfinite(expected).mean()
+    assert np.median(np.abs(result.depth[3][both] / expected[both] - 1)) < 0.01

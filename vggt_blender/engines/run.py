@@ -120,7 +120,8 @@ def _check_hand_tracks(source: FrameSource, job: Job) -> None:
     if job.hand_tracks:
         from ..refinement.trusted import trusted_tracks
 
-        trusted_tracks(job.hand_tracks, source.frames, source.source.kind)
+        if not trusted_tracks(job.hand_tracks, source.frames, source.source.kind).names:
+            raise JobError("usage", "No hand track is seen in two of the frames: check how its frames are counted.")
 
 
 def _settle(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:

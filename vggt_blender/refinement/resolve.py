@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.colmap.matching import sequential_pairs
+from ..engines.colmap.matching import exhaustive_pairs, sequential_pairs
 from ..exchange.hand_tracks import HandTracks
 from ..exchange.job import FrameRange, count_of
 from ..exchange.known import Known
@@ -21,7 +21,7 @@ from .acceptance import LEAST_GAIN, MARGIN, Agreement, agreement
 from .adjustment import Adjusted, Freedom, adjust
 from .chosen_frames import ChosenFrames, frames_of
 from .correspondences import find_correspondences
-from .registration import place_others
+from .registration import LEAST_BY_HAND, place_others
 from .report import Refusal
 from .resolved import ResolveReport, write_resolved
 from .solve import FINE, FINE_TRACKS
@@ -38,6 +38,9 @@ NEIGHBOURS = 6
 
 MOST_STILLS = 40
 """So many other pictures at most hold separate photos."""
+
+MOST_AROUND = 24
+"""A frame of a shot that is solved again is compared with so many on either side, and then at doubling distances."""
 
 STRUCTURE = 3
 """Frames that stay are compared with so many next ones among them."""
@@ -64,8 +67,9 @@ def resolve(
     """Solve the `chosen` frames of the reconstruction in `folder`, made from `source`, again.
 
     They are compared with more frames than at first, placed by what the others see, and adjusted while every other pose
-    and lens is held. A frame takes its new pose only where tracks that were not used agree clearly better, or where
-    it had none; where none does, no byte of the folder changes. Raises `JobError`.
+    and lens is held. A frame takes its new pose only where tracks that were not used agree clearly better (those by
+    hand, where it has no others), or where it had none; where none does, no byte of the folder changes. Raises
+    `JobError`.
     """
     began = time.monotonic()
     reconstruction = load_reconstruction(folder)
@@ -160,9 +164,7 @@ def _solved(
     old = views_of([reconstruction.frames[k] for k in part.positions], Known(zooms=True))
     report.progress("adjusting", 0, 1)
     views = _placed_and_adjusted(train, part, trusted)
-    before, after = (
-        agreement(held_out.keep(cameras.placed[held_out.frame], least=3), cameras) for cameras in (old, views)
-    )
+    before, after = (_judged(held_out, trusted, cameras) for cameras in (old, views))
     better = part.again & views.placed & _clearly_better(before, after, old.placed)
     mixed = _mixed(old, views, better)
     report.progress("adjusting", 1, 1)
@@ -173,10 +175,22 @@ def _solved(
     return Adjusted(mixed, used, triangulate(used, mixed, scale=0.25), mixed.placed), better, before, after
 
 
+def _judged(held_out: Observations, trusted: Trusted, views: Views) -> Agreement:
+    """How tracks that were put aside agree; where a frame has too few of them, those that were placed there by hand."""
+    found = agreement(held_out.keep(views.placed[held_out.frame], least=3), views)
+    part = trusted.in_frames(views.placed)
+    error, frame = part.structure(views).error / views.scales[part.table.frame], part.table.frame
+    frames = found.frames.copy()
+    for k in np.flatnonzero(np.isnan(frames) & (np.bincount(frame, minlength=len(views)) >= LEAST_BY_HAND)):
+        frames[k] = np.median(error[frame == k])
+    return replace(found, frames=frames)
+
+
 def _pairs(part: Part, ordered: bool) -> list[tuple[int, int]]:
-    """Every frame that is solved again with all others, and those that stay with their next ones."""
-    count = len(part.positions)
-    pairs = {(min(k, j), max(k, j)) for k in np.flatnonzero(part.again).tolist() for j in range(count) if j != k}
+    """Every frame that is solved again with the others about it, and those that stay with their next ones."""
+    count, again = len(part.positions), set(np.flatnonzero(part.again).tolist())
+    every = sequential_pairs(count, MOST_AROUND) if ordered else exhaustive_pairs(count)
+    pairs = {pair for pair in every if not again.isdisjoint(pair)}
     stay = np.flatnonzero(~part.again).tolist()
     near = sequential_pairs(len(stay), STRUCTURE if ordered else len(stay) - 1)
     return sorted(pairs | {(stay[first], stay[second]) for first, second in near})
@@ -186,20 +200,20 @@ def _placed_and_adjusted(train: Observations, part: Part, trusted: Trusted) -> V
     """Frame after frame placed by what has a place, from the edges inwards, and adjusted to what holds."""
     many = longest(train, FINE_TRACKS, len(part.views))
     stay = ~part.again
-    views, done = replace(part.views, placed=stay), stay.copy()
+    views, done, failed = replace(part.views, placed=stay), stay.copy(), np.zeros(len(stay), np.bool_)
     focals = views.focal[stay]
     freedom = Freedom.FOCAL if focals.std() > ZOOM_SPREAD * focals.mean() else Freedom.POSES
+    seen = many.select(np.bincount(many.track, part.again[many.frame], minlength=many.tracks) > 0)
+    nothing = triangulate(many.select(np.zeros(many.tracks, np.bool_)), views, scale=1.0)
     while True:
-        nothing = triangulate(many.select(np.zeros(many.tracks, np.bool_)), views, scale=1.0)
-        views = place_others(many, Adjusted(views, many, nothing, done), trusted)
-        if (views.placed == done).all():
+        placed = place_others(many, Adjusted(views, many, nothing, done), trusted)
+        new = placed.placed & ~done & ~failed
+        if not new.any():
             return views
-        done = views.placed.copy()
-        seen = many.select(np.bincount(many.track, part.again[many.frame], minlength=many.tracks) > 0)
-        adjusted = adjust(seen, views, freedom, FINE, trusted, frozen=stay)
-        views = replace(adjusted.views, placed=done & (stay | adjusted.held))
-        if (views.placed != done).any():  # what did not hold in the adjustment is not tried again
-            return views
+        adjusted = adjust(seen, replace(placed, placed=done | new), freedom, FINE, trusted, frozen=stay)
+        failed |= new & ~adjusted.held
+        done |= new & adjusted.held
+        views = replace(adjusted.views, placed=done)
 
 
 def _clearly_better(before: Agreement, after: Agreement, placed: Mask) -> Mask:

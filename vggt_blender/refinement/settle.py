@@ -15,10 +15,9 @@ from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Frame, load_reconstruction
 from ..geometry.alignment import Similarity
 from ..geometry.blender_axes import points_to_blender
-from .adjustment import LEAST_ANGLE
 from .survey import SurveyFit, fit_survey
 from .triangulation import Structure
-from .trusted import Trusted
+from .trusted import Trusted, distances
 from .views import Views, views_of
 from .world import METERS, move_world
 
@@ -35,12 +34,14 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class _Agreement:
-    """The tracks that placed frames see, where they are, and the distances of their observations in source pixels."""
+    """The tracks that placed frames see, where they are, and the distances of their observations in source pixels: the
+    ``usual`` one, and the ``limit`` from which on one is not believed."""
 
     part: Trusted
     places: Structure
     error: Array
     limit: float
+    usual: float
 
     def of(self, track: int) -> tuple[Array, NDArray[np.intp]]:
         """Distances (M,) and frames (M,) of one track."""
@@ -57,12 +58,11 @@ def settle(folder: Path, trusted: Trusted, report: Reporter) -> bool:
     frames = load_reconstruction(folder).frames
     views = views_of(frames, Known(zooms=True))  # every frame's own lens
     found = _agreement(trusted, views, frames)
-    solved = np.where((found.places.angle > LEAST_ANGLE)[:, None], found.places.positions(), np.nan)
-    fit = fit_survey(solved, found.part.surveyed)
+    fit = fit_survey(found.part, views)
     _warn_of_wrong_tracks(found, frames, report)
     _tell_of_survey(found.part, fit, trusted, report)
     move = Similarity(1.0, np.eye(3), np.zeros(3)) if fit is None else fit.metric_from_solve
-    move_world(folder, move, None if fit is None else METERS, {ENTRY: _entry(found, fit)})
+    move_world(folder, move, None if fit is None else METERS, {ENTRY: _entry(found, fit, views)})
     return fit is not None
 
 
@@ -71,11 +71,15 @@ def _agreement(trusted: Trusted, views: Views, frames: tuple[Frame, ...]) -> _Ag
     places = part.structure(views)
     error = places.error / views.scales[part.table.frame]
     side = max(max(frame.width, frame.height) for frame in frames)
+    least = max(WRONG_SHARE * side, LEAST_WRONG_PX)
     usual = float(np.median(error)) if len(error) else 0.0
-    return _Agreement(part, places, error, max(WRONG_SHARE * side, LEAST_WRONG_PX, WRONG_TIMES * usual))
+    return _Agreement(part, places, error, least if usual > least else max(least, WRONG_TIMES * usual), usual)
 
 
 def _warn_of_wrong_tracks(found: _Agreement, frames: tuple[Frame, ...], report: Reporter) -> None:
+    if found.usual > found.limit:
+        report.warning(f"The hand tracks as a whole are {found.usual:.1f} px off: check how their frames are counted.")
+        return
     wrong = []
     for track, name in enumerate(found.part.names):
         error, seen = found.of(track)
@@ -97,6 +101,9 @@ def _tell_of_survey(part: Trusted, fit: SurveyFit | None, trusted: Trusted, repo
         return
     good = fit.distance[fit.agrees]
     report.status(f"The scene is where the survey says: {len(good)} measured points within {1000 * good.max():.3g} mm.")
+    if good.max() > fit.tolerance:
+        worst = ", ".join(f"'{part.names[k]}' {fit.distance[k]:.3g} m" for k in np.flatnonzero(fit.agrees)[:NAMED])
+        report.warning(f"The measured points contradict each other, check their names and places: {worst}.")
     wrong = [
         f"'{part.names[track]}' is {fit.distance[track]:.3g} m from where the others put it"
         for track in np.flatnonzero(np.isfinite(fit.distance) & ~fit.agrees)
@@ -105,8 +112,9 @@ def _tell_of_survey(part: Trusted, fit: SurveyFit | None, trusted: Trusted, repo
         report.warning(f"Measured points left out, check their names and places: {', '.join(wrong[:NAMED])}.")
 
 
-def _entry(found: _Agreement, fit: SurveyFit | None) -> dict[str, Any]:
+def _entry(found: _Agreement, fit: SurveyFit | None, views: Views) -> dict[str, Any]:
     """What the document says of the tracks: pixels of the source, metres."""
+    seen_off = _measured_px(found, fit, views)
     tracks = []
     for track, name in enumerate(found.part.names):
         error, _ = found.of(track)
@@ -120,7 +128,22 @@ def _entry(found: _Agreement, fit: SurveyFit | None) -> dict[str, Any]:
         }
         if measured:
             entry["xyz"] = [float(value) for value in points_to_blender(found.part.surveyed[track])]
-            known = fit is not None and bool(np.isfinite(fit.distance[track]))
-            entry["distance_m"] = float(fit.distance[track]) if fit is not None and known else None
+            entry["distance_m"] = None if fit is None else _known(fit.distance[track])
+            entry["survey_px"] = _known(np.median(seen_off[found.part.table.track == track]))
         tracks.append(entry)
     return {"gives": None if fit is None else fit.gives, "tracks": tracks}
+
+
+def _measured_px(found: _Agreement, fit: SurveyFit | None, views: Views) -> Array:
+    """(O,) source pixels between the observations and where the measured points appear; NaN without a world."""
+    table = found.part.table
+    if fit is None or fit.gives != WORLD:
+        return np.full(len(table.track), np.nan)
+    places = fit.metric_from_solve.inverse().apply(found.part.surveyed)
+    measured = np.isfinite(places[:, 0])[table.track]
+    points = np.column_stack([np.nan_to_num(places), np.ones(len(places))])
+    return np.where(measured, distances(table, views, points) / views.scales[table.frame], np.nan)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -13,7 +13,7 @@ from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..geometry.cameras import camera_center
 from .acceptance import Agreement, agreement, is_no_worse, is_surely_better
-from .adjustment import LEAST_ANGLE, Adjusted, Freedom, adjust, focal_deviation
+from .adjustment import Adjusted, Freedom, adjust, focal_deviation
 from .correspondences import Correspondences
 from .registration import place_others
 from .report import Refusal
@@ -183,9 +183,7 @@ def _on_survey(
     """Adjusted with the measured points held where they were measured, as far as they agree; the same as before where
     there are too few, or where the tracks that were put aside speak against it."""
     part = trusted.in_frames(adjusted.held)
-    places = part.structure(adjusted.views)
-    solved = np.where((places.angle > LEAST_ANGLE)[:, None], places.positions(), np.nan)
-    fit = fit_survey(solved, part.surveyed)
+    fit = fit_survey(part, adjusted.views)
     if fit is None or fit.gives != WORLD:
         return adjusted
     back = fit.metric_from_solve.inverse()

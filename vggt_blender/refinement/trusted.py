@@ -29,6 +29,9 @@ WORTH = 3
 WIDEST = 64.0
 """Working pixels from where its track lies beyond which an observation by hand is a slip and does not count."""
 
+FARTHEST = 0.75
+"""From its middle, in pictures: a point may be placed a little beyond the edge, where it is known to go on."""
+
 ROBUST = 4.0
 """Working pixels, the scale at which one slip among a track's observations stops pulling at its place."""
 
@@ -97,18 +100,22 @@ NOBODYS = Trusted(
 
 def distances(table: Observations, views: Views, points: Array) -> Array:
     """(O,) working pixels between observations and their homogeneous `points` (T, 4)."""
+    return np.minimum(np.linalg.norm(offsets(table, views, points), axis=1), LOST)
+
+
+def offsets(table: Observations, views: Views, points: Array) -> Array:
+    """(O, 2) from the observations to where their homogeneous `points` (T, 4) appear; `LOST` behind a camera."""
     seen = np.einsum("oij,oj->oi", views.poses[table.frame], points[table.track])
-    rays = views.rays(table.frame, table.xy)
     ahead = seen[:, 2] > 1e-12
     flat = seen[:, :2] / np.where(ahead, seen[:, 2], 1.0)[:, None]
-    offset = np.linalg.norm(views.focal[table.frame, None] * (flat - rays), axis=1)
-    return np.where(ahead & np.isfinite(offset), np.minimum(offset, LOST), LOST)
+    offset = views.focal[table.frame, None] * (flat - views.rays(table.frame, table.xy))
+    return np.where((ahead & np.isfinite(offset).all(axis=1))[:, None], offset, LOST)
 
 
 def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -> Trusted:
     """`hand` over the positions of `frames`, of a source of that `kind`; what other frames show is left out.
 
-    Raises `JobError` for a place outside its picture, and where no track is seen in two of the frames.
+    A track counts that is seen in two of the frames. Raises `JobError` for a place far outside its picture.
     """
     if not hand:
         return NOBODYS
@@ -128,7 +135,7 @@ def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -
             rows.append((len(kept), position, x * scale, y * scale))
         kept.append(track)
     if not kept:
-        raise JobError("usage", "No hand track is seen in two of the frames: check how its frames are counted.")
+        return NOBODYS
     values = np.array(rows)
     table = Observations(values[:, 0].astype(np.intp), values[:, 1].astype(np.intp), values[:, 2:])
     surveyed = np.array([(np.nan,) * 3 if track.xyz is None else track.xyz for track in kept])
@@ -137,9 +144,9 @@ def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -
 
 
 def _check_inside(name: str, frame: SourceFrame, x: float, y: float) -> None:
-    if not (0 <= x <= frame.width and 0 <= y <= frame.height):
+    if not (abs(x / frame.width - 0.5) <= FARTHEST and abs(y / frame.height - 0.5) <= FARTHEST):
         raise JobError(
             "usage",
-            f"Hand track '{name}' is at ({x:g}, {y:g}) in {frame.name}, outside its {frame.width} x {frame.height} "
+            f"Hand track '{name}' is at ({x:g}, {y:g}) in {frame.name}, far outside its {frame.width} x {frame.height} "
             "pixels: x and y are pixels from the top left.",
         )
