@@ -44,6 +44,13 @@ LINEARISED, BALANCED = 3, 60
 
 LEAST_PULL = 1e-9
 
+OWN_ERROR = 0.45
+"""A frame never slips by more than this share of the tracks' median error: that adds a tenth to it, in quadrature."""
+
+SHARES = (1.0, 0.7, 0.5, 0.35)
+"""Of that limit, tried in turn until no frame's median error rises by more than the budget: a frame that slips by its
+root mean square may rise by a little more."""
+
 TRACKS = 300
 """The longest tracks of each frame that are used."""
 _THIRD = np.array([-1.0, 3.0, -3.0, 1.0])
@@ -61,12 +68,14 @@ class _Pixels:
 
 @dataclass(frozen=True)
 class SmoothingReport:
-    """``smoothed`` False, with the ``reason``, where the path was left as it was. ``before_px`` and ``after_px`` are
-    the median error of ``tracks`` in source pixels, ``most_px`` the most that a frame's own median rose."""
+    """``smoothed`` False, with the ``reason``, where the path was left as it was. A frame slipped by ``slip_px`` at
+    the most. ``before_px`` and ``after_px`` are the median error of ``tracks`` in source pixels, ``most_px`` the most
+    that a frame's own median rose."""
 
     smoothed: bool
     reason: str
     budget_px: float
+    slip_px: float | None = None
     tracks: int = 0
     before_px: float | None = None
     after_px: float | None = None
@@ -85,7 +94,7 @@ class SmoothingReport:
         before, after = self.jitter_before.rotation, self.jitter_after.rotation
         return (
             f"The camera path is smoothed: jitter {before:.4f} -> {after:.4f} degrees, error {self.before_px:.2f} -> "
-            f"{self.after_px:.2f} px (budget {self.budget_px:g} px a frame)."
+            f"{self.after_px:.2f} px (a frame slips by {self.slip_px:.2g} px at the most)."
         )
 
 
@@ -93,7 +102,7 @@ def smooth(
     folder: Path | str, source: FrameSource, report: Reporter, budget_px: float, *, known: Known | None = None
 ) -> SmoothingReport:
     """Smooth the path of the reconstruction in `folder`, made from `source`, by at most `budget_px` source pixels a
-    frame; nothing but its poses changes.
+    frame, and by less where its tracks are more exact than that; nothing but its poses changes.
 
     The outcome goes into the document's ``refinement`` as ``smoothing`` where it was smoothed. Raises `JobError` where
     the folder cannot be read or written.
@@ -107,8 +116,13 @@ def smooth(
         found = find_correspondences(source, overlapping_pairs(reconstruction, before), before, report)
         table = longest(found.tracks.keep(before.placed[found.tracks.frame], least=3), TRACKS, len(before))
         times = np.array([frame.index if frame.number is None else frame.number for frame in reconstruction.frames])
-        after = smooth_views(table, before, times, budget_px * before.scales)
-        outcome = _outcome(table, before, after, budget_px)
+        old = agreement(table, before)
+        for share in SHARES:
+            slip_px = share * min(budget_px, OWN_ERROR * old.median)
+            after = smooth_views(table, before, times, slip_px * before.scales)
+            outcome = _outcome(table, before, after, old, budget_px, slip_px)
+            if outcome.smoothed:
+                break
     except Refusal as refusal:
         outcome = SmoothingReport(False, str(refusal), budget_px)
     if not outcome.smoothed:
@@ -124,8 +138,10 @@ def smooth(
     return outcome
 
 
-def _outcome(table: Observations, before: Views, after: Views, budget_px: float) -> SmoothingReport:
-    old, new = agreement(table, before), agreement(table, after)
+def _outcome(
+    table: Observations, before: Views, after: Views, old: Agreement, budget_px: float, slip_px: float
+) -> SmoothingReport:
+    new = agreement(table, after)
     most = _most_risen(old, new)
     shaken, calm = (jitter(views.poses[views.placed]) for views in (before, after))
     reason = ""
@@ -137,6 +153,7 @@ def _outcome(table: Observations, before: Views, after: Views, budget_px: float)
         smoothed=not reason,
         reason=reason or "Smoothed within the budget.",
         budget_px=budget_px,
+        slip_px=slip_px,
         tracks=table.tracks,
         before_px=old.median,
         after_px=new.median,
