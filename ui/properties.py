@@ -123,7 +123,7 @@ class VGGT_PG_known(bpy.types.PropertyGroup):
         description="The plate's pixels are not square. Off: as the file states it (video, EXR), else square",
     )
     pixel_aspect: FloatProperty(
-        name="Width to Height",
+        name="Ratio",
         description="A pixel's width over its height, as it is seen: 2 for a plate of a 2:1 anamorphic lens. "
         "Focal length and sensor are then those of the lens and the sensor as built",
         min=0.2,
@@ -138,7 +138,8 @@ class VGGT_PG_known(bpy.types.PropertyGroup):
     )
     smooth_budget: FloatProperty(
         name="Budget",
-        description="By how many pixels a frame may slip for it, at the most",
+        description="By how many pixels of the plate a frame may slip for it, at the most",
+        subtype="PIXEL",
         min=0.01,
         max=10,
         default=0.1,

@@ -263,3 +263,24 @@ def test_run_goes_on_with_smaller_chunks_when_memory_runs_out(checkpoint: Path) 
     lines = process.stdout.splitlines()
     assert lines[-1] == "same"
     assert any("Memory ran out; going on with" in line for line in lines)
+
+
+def test_an_anamorphic_plate_is_seen_as_it_was_shot(pictures: list[Path], checkpoint: Path, tmp_path: Path) -> None:
+    """Half as wide, and said to be so: the network sees the shot, and the folder has the plate's own pixels."""
+    thin = []
+    (tmp_path / "thin").mkdir()
+    for path in pictures:
+        thin.append(tmp_path / "thin" / path.name)
+        Image.open(path).resize((320, 360), Image.Resampling.BOX).save(thin[-1])
+    results = [
+        load_reconstruction(run_job(job(chosen, tmp_path / name, checkpoint, known=known, tracks=12), Silent()))
+        for name, chosen, known in (("a", pictures, Known()), ("b", thin, Known(pixel_aspect=2.0)))
+    ]
+    for wide, frame in zip(*(result.frames for result in results), strict=True):
+        assert (frame.width, frame.height) == (320, 360)
+        assert frame.pose.fy == pytest.approx(2 * frame.pose.fx)
+        assert frame.pose.fx == pytest.approx(wide.pose.fx / 2, rel=0.02)
+        assert (frame.pose.cx, frame.pose.cy) == pytest.approx((160, 180))
+        np.testing.assert_allclose(frame.depth_to_image, wide.depth_to_image * [[0.5], [1]], atol=1e-9)
+    assert results[0].depth.shape == results[1].depth.shape
+    assert results[1].tracks.xy[0, :, 0].max() < 320

@@ -149,6 +149,7 @@ def test_a_folder_gets_a_smoother_path_and_keeps_all_else(shaken: Any, painted: 
     assert written == json.loads(json.dumps(outcome.to_dict()))
     assert written["jitter_after"]["rotation"] < 0.3 * written["jitter_before"]["rotation"]
     assert written["after_px"] <= written["before_px"] + BUDGET
+    assert written["slip_px"] <= min(BUDGET, 0.46 * written["before_px"])
     assert after.extra["note"] == "kept"
     kept = painted.fingerprint(folder)
     assert {name for name in files if files[name] != kept[name]} == {"reconstruction.json"}

@@ -44,6 +44,13 @@ LINEARISED, BALANCED = 3, 60
 
 LEAST_PULL = 1e-9
 
+OWN_ERROR = 0.45
+"""A frame never slips by more than this share of the tracks' median error: that adds a tenth to it, in quadrature."""
+
+SHARES = (1.0, 0.7, 0.5, 0.35)
+"""Of that limit, tried in turn until no frame's median error rises by more than the budget: a frame that slips by its
+root mean square may rise by a little more."""
+
 TRACKS = 300
 """The longest tracks of each frame that are used."""
 _THIRD = np.array([-1.0, 3.0, -3.0, 1.0])
@@ -61,12 +68,14 @@ class _Pixels:
 
 @dataclass(frozen=True)
 class SmoothingReport:
-    """``smoothed`` False, with the ``reason``, where the path was left as it was. ``before_px`` and ``after_px`` are
-    the median error of ``tracks`` in source pixels, ``most_px`` the most that a frame's own median rose."""
+    """``smoothed`` False, with the ``reason``, where the path was left as it was. A frame slipped by ``slip_px`` at
+    the most. ``before_px`` and ``after_px`` are the median error of ``tracks`` in source pixels, ``most_px`` the most
+    that a frame's own median rose."""
 
     smoothed: bool
     reason: str
     budget_px: float
+    slip_px: float | None = None
     tracks: int = 0
     before_px: float | None = None
     after_px: float | None = None
@@ -85,7 +94,7 @@ class SmoothingReport:
         before, after = self.jitter_before.rotation, self.jitter_after.rotation
         return (
             f"The camera path is smoothed: jitter {before:.4f} -> {after:.4f} degrees, error {self.before_px:.2f} -> "
-            f"{self.after_px:.2f} px (budget {self.budget_px:g} px a frame)."
+            f"{self.after_px:.2f} px (a frame slips by {self.slip_px:.2g} px at the most)."
         )
 
 
@@ -93,7 +102,7 @@ def smooth(
     folder: Path | str, source: FrameSource, report: Reporter, budget_px: float, *, known: Known | None = None
 ) -> SmoothingReport:
     """Smooth the path of the reconstruction in `folder`, made from `source`, by at most `budget_px` source pixels a
-    frame; nothing but its poses changes.
+    frame, and by less where its tracks are more exact than that; nothing but its poses changes.
 
     The outcome goes into the document's ``refinement`` as ``smoothing`` where it was smoothed. Raises `JobError` where
     the folder cannot be read or written.
@@ -107,8 +116,13 @@ def smooth(
         found = find_correspondences(source, overlapping_pairs(reconstruction, before), before, report)
         table = longest(found.tracks.keep(before.placed[found.tracks.frame], least=3), TRACKS, len(before))
         times = np.array([frame.index if frame.number is None else frame.number for frame in reconstruction.frames])
-        after = smooth_views(table, before, times, budget_px * before.scales)
-        outcome = _outcome(table, before, after, budget_px)
+        old = agreement(table, before)
+        for share in SHARES:
+            slip_px = share * min(budget_px, OWN_ERROR * old.median)
+            after = smooth_views(table, before, times, slip_px * before.scales)
+            outcome = _outcome(table, before, after, old, budget_px, slip_px)
+            if outcome.smoothed:
+                break
     except Refusal as refusal:
         outcome = SmoothingReport(False, str(refusal), budget_px)
     if not outcome.smoothed:
@@ -124,15 +138,22 @@ def smooth(
     return outcome
 
 
-def _outcome(table: Observations, before: Views, after: Views, budget_px: float) -> SmoothingReport:
-    old, new = agreement(table, before), agreement(table, after)
+def _outcome(
+    table: Observations, before: Views, after: Views, old: Agreement, budget_px: float, slip_px: float
+) -> SmoothingReport:
+    new = agreement(table, after)
     most = _most_risen(old, new)
     shaken, calm = (jitter(views.poses[views.placed]) for views in (before, after))
-    within = max(most, new.median - old.median) <= budget_px
+    reason = ""
+    if max(most, new.median - old.median) > budget_px:
+        reason = "the tracks would have lost more than the budget."
+    elif not _is_calmer(calm, shaken):
+        reason = "the pictures allow no smoother one."
     return SmoothingReport(
-        smoothed=within,
-        reason="Smoothed within the budget." if within else "the tracks would have lost more than the budget.",
+        smoothed=not reason,
+        reason=reason or "Smoothed within the budget.",
         budget_px=budget_px,
+        slip_px=slip_px,
         tracks=table.tracks,
         before_px=old.median,
         after_px=new.median,
@@ -140,6 +161,14 @@ def _outcome(table: Observations, before: Views, after: Views, budget_px: float)
         jitter_before=shaken,
         jitter_after=calm,
     )
+
+
+def _is_calmer(calm: Jitter | None, shaken: Jitter | None) -> bool:
+    """Whether turns or places got smoother, and neither got rougher."""
+    if calm is None or shaken is None:
+        return False
+    pairs = [(calm.rotation, shaken.rotation), (calm.position or 0.0, shaken.position or 0.0)]
+    return all(new <= old for new, old in pairs) and any(new < old for new, old in pairs)
 
 
 def _most_risen(old: Agreement, new: Agreement) -> float:
@@ -175,10 +204,13 @@ def smooth_views(table: Observations, views: Views, times: NDArray[np.intp], bud
         raise Refusal("fewer than five frames follow each other and see enough to say how far a camera may move.")
     structure = triangulate(table, views, scale=0.5)
     loss = max(2 * float(np.median(structure.error)), 0.1)
+    rough = _third_differences(views, rows)
+    # each in parts of what it was: neither turns nor places get rougher to make the other smoother
+    scale = 1 / np.maximum(np.sqrt((rough.reshape(-1, 2, 3) ** 2).sum(axis=2).mean(axis=0)), 1e-9)
     result = views
     for _ in range(LINEARISED):
         pixels = _pixels(table, structure.points, result, loss, enough)
-        result = _moved(result, _smoothest(result, pixels, rows, budget, enough))
+        result = _moved(result, _smoothest(result, pixels, rows, np.repeat(scale, 3), budget, enough))
     return result
 
 
@@ -224,16 +256,14 @@ def _pixels(table: Observations, points: Array, views: Views, loss: float, enoug
 
 
 def _smoothest(
-    views: Views, pixels: _Pixels, rows: NDArray[np.intp], budget: Array, enough: NDArray[np.bool_]
+    views: Views, pixels: _Pixels, rows: NDArray[np.intp], scale: Array, budget: Array, enough: NDArray[np.bool_]
 ) -> Array:
     """The steps (N, 6) to the smoothest path within the `budget`: how hard each frame is pulled to where its pixels
-    want it grows while it slips too far, and fades where it does not."""
-    size = np.sqrt(np.maximum(np.einsum("nii->ni", pixels.slip)[enough].mean(axis=0), 0))
-    size = np.repeat([size[:3].mean(), size[3:].mean()], 3)  # pixels by turn and by shift: one currency for both
-    stiff, roughness = _roughness(views, rows, size)
-    pull = np.where(enough, 1.0, 1e6)
-    slip = np.where(enough[:, None, None], pixels.slip, np.diag(size**2))
-    slip = slip + 1e-9 * np.diag(size**2 + 1e-12)
+    want it grows while it slips too far, and fades where it does not. `scale` (6,) weighs turns and shifts."""
+    stiff, roughness = _roughness(views, rows, scale)
+    pull = np.where(enough, 1.0, 1e6) / budget**2
+    usual = pixels.slip[enough].mean(axis=0)
+    slip = np.where(enough[:, None, None], pixels.slip, usual) + 1e-9 * np.diag(np.diag(usual) + 1e-12)
     steps = pixels.step
     for _ in range(BALANCED):
         matrix = stiff.copy()
@@ -246,22 +276,26 @@ def _smoothest(
     return np.asarray(pixels.step + away / np.maximum(share, 1.0)[:, None])
 
 
-def _roughness(views: Views, rows: NDArray[np.intp], size: Array) -> tuple[Array, Array]:
-    """The third differences of the path as a quadratic of the frames' steps: blocks (N, 4, 6, 6), of each frame with
-    itself and the next three, and the gradient (N, 6) of half of it."""
+def _third_differences(views: Views, rows: NDArray[np.intp]) -> Array:
+    """(M, 6) of the turns, in radians and the camera's axes, and of the places from each of `rows` on."""
+    turns = rotation_vector(views.poses[1:, :, :3] @ np.swapaxes(views.poses[:-1, :, :3], 1, 2))
+    turning = turns[rows] - 2 * turns[rows + 1] + turns[rows + 2]
+    return np.column_stack([turning, np.diff(camera_center(views.poses), 3, axis=0)[rows]])
+
+
+def _roughness(views: Views, rows: NDArray[np.intp], scale: Array) -> tuple[Array, Array]:
+    """The third differences of the path, times `scale`, as a quadratic of the frames' steps: blocks (N, 4, 6, 6), of
+    each frame with itself and the next three, and the gradient (N, 6) of half of it."""
     count = len(views)
-    centers = camera_center(views.poses)
     between = views.poses[1:, :, :3] @ np.swapaxes(views.poses[:-1, :, :3], 1, 2)
-    turns = rotation_vector(between)
     stiff, gradient = np.zeros((count, 4, 6, 6)), np.zeros((count, 6))
-    for first in rows:
-        value = np.concatenate([turns[first : first + 3].T @ [1.0, -2.0, 1.0], centers[first : first + 4].T @ _THIRD])
+    for first, value in zip(rows, scale * _third_differences(views, rows), strict=True):
         slopes = np.zeros((4, 6, 6))
         slopes[:, 3:, 3:] = _THIRD[:, None, None] * np.eye(3)
         for step, sign in enumerate((1.0, -2.0, 1.0)):
             slopes[step + 1, :3, :3] += sign * np.eye(3)
             slopes[step, :3, :3] -= sign * between[first + step]
-        slopes, value = size[:, None] * slopes, size * value
+        slopes *= scale[:, None]
         for a in range(4):
             gradient[first + a] += slopes[a].T @ value
             for b in range(a, 4):

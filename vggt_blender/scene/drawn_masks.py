@@ -125,8 +125,7 @@ def _set_up(scene: Any, clip: bpy.types.MovieClip, stored: tuple[int, int]) -> N
     render.resolution_x, render.resolution_y = stored[0], max(1, round(stored[1] / aspect))
     render.resolution_percentage = 100
     render.use_sequencer = False
-    with contextlib.suppress(TypeError):  # Cycles switched off; other engines ask for a graphics card even for this
-        render.engine = "CYCLES"
+    render.compositor_device = "CPU"  # a machine without a display may have no other; Blender 5.2 dies looking for it
     with contextlib.suppress(TypeError):  # a studio's own color configuration; black and white stay what they are
         scene.view_settings.view_transform = "Raw"
     picture = render.image_settings
