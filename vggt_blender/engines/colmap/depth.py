@@ -14,12 +14,18 @@ from .sweep import Correlation, Neighbour, best_two
 from .views import Float32, View, relative_pose
 from .voids import voids
 
-FEWEST_PLANES, MOST_PLANES = 24, 128
+FEWEST_PLANES, MOST_PLANES = 24, 96
 PLANE_STEP = 1.0
 """Distance of neighbouring planes in pixels of the neighbour that moves most."""
 
 SEARCHED = 6
 """Neighbours that the search looks at, the nearest; the others refine."""
+
+NEAREST = 2
+"""Neighbours that tell depth least exactly: they refine only what the others do not see."""
+
+CLEARLY = 0.2
+"""Difference of cost from which what the others show is something else."""
 
 SEARCH_RADIUS, REFINE_RADIUS = 1, 2
 """Of the windows that are compared. Small windows keep depth edges; the search has its neighbours' support besides."""
@@ -74,22 +80,37 @@ def _plane_count(neighbours: Sequence[Neighbour], low: float, high: float) -> in
 
 def _refine(view: View, neighbours: Sequence[Neighbour], inverse: Float32, step: float) -> tuple[Float32, Float32]:
     """Move along the rays by fractions of the planes' `step` to where the costs' parabola is least."""
-    correlation = Correlation(view.brightness, REFINE_RADIUS)
-    low, high = 0.5 / view.far, 2 / view.near
+    groups = [group for group in (neighbours[NEAREST:], neighbours[:NEAREST]) if group]
     best = np.zeros_like(inverse)
     for reach, fine in REFINEMENTS:
         offsets = step * fine * np.arange(-reach, reach + 1, dtype=np.float32)
-        costs = np.empty((len(offsets), *inverse.shape), np.float32)
-
-        def fill(index: int, offsets=offsets, costs=costs, inverse=inverse) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-            cost = best_two(correlation, neighbours, np.clip(inverse + offsets[index], low, high))
-            costs[index] = cv2.blur(cost, (3, 3))
-
-        side_by_side(fill, range(len(offsets)))
+        costs = _costs_along(view, groups[0], inverse, offsets)
+        for group in groups[1:]:
+            other = _costs_along(view, group, inverse, offsets)
+            hidden = other.min(axis=0) < costs.min(axis=0) - CLEARLY
+            costs[:, hidden] = other[:, hidden]
         shift, best = parabola(costs)
-        inverse = np.clip(inverse + step * fine * (shift - reach), low, high).astype(np.float32)
+        inverse = np.clip(inverse + step * fine * (shift - reach), *_bounds(view)).astype(np.float32)
         inverse = np.asarray(cv2.medianBlur(inverse, 3))
     return inverse, best
+
+
+def _costs_along(view: View, neighbours: Sequence[Neighbour], inverse: Float32, offsets: Float32) -> Float32:
+    """Costs (K, h, w) at `inverse` (h, w) + `offsets` (K,)."""
+    correlation = Correlation(view.brightness, REFINE_RADIUS)
+    costs = np.empty((len(offsets), *inverse.shape), np.float32)
+
+    def work(index: int) -> None:
+        cost = best_two(correlation, neighbours, np.clip(inverse + offsets[index], *_bounds(view)))
+        costs[index] = cv2.blur(cost, (3, 3))
+
+    side_by_side(work, range(len(offsets)))
+    return costs
+
+
+def _bounds(view: View) -> tuple[float, float]:
+    """Inverse depths that refinement stays between."""
+    return 0.5 / view.far, 2 / view.near
 
 
 def parabola(costs: Float32) -> tuple[Float32, Float32]:
