@@ -32,6 +32,10 @@ class Features:
     xy: NDArray[np.float64]
     descriptors: NDArray[np.float32]
 
+    def keep(self, rows: NDArray[np.bool_]) -> Features:
+        """Those that `rows` (K,) says."""
+        return Features(self.xy[rows], self.descriptors[rows])
+
 
 def working_scale(width: int, height: int) -> float:
     """Working pixels per source pixel, at most 1."""
