@@ -117,7 +117,7 @@ class Bars:
 
 
 def _bar(brightest: NDArray[np.float64]) -> int:
-    """How many lines from the border on are a bar; `brightest` (n,) is each line's median, so text in it is no matter."""
+    """How many lines from the border on are a bar. `brightest` (n,): each line's median, so text is no matter."""
     if brightest[0] >= BLACK:
         return 0
     width = int(np.argmax(brightest > brightest[0] + EVEN))
