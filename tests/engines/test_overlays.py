@@ -27,7 +27,7 @@ def shot(travel: list[float], overlay: int = OVERLAY) -> list[Features]:
         xy = places + rng.normal(0, 0.1, places.shape)
         xy[overlay:, 0] += shift + 40
         hidden = rng.random(len(xy)) < 0.2
-        frames.append(Features(xy, looks).keep(~hidden))
+        frames.append(Features(xy, looks).some(~hidden))
     return frames
 
 

@@ -88,7 +88,7 @@ def _stayed(here: NDArray[np.float64], there: NDArray[np.float64]) -> Bool:
 
 def _moved(first: Features, second: Features) -> bool:
     """Whether what did not stay on its pixel is found again somewhere else."""
-    rest = first.keep(~_stayed(first.xy, second.xy)), second.keep(~_stayed(second.xy, first.xy))
+    rest = first.some(~_stayed(first.xy, second.xy)), second.some(~_stayed(second.xy, first.xy))
     found = match(*rest)
     rows = found.matches[found.sure]
     moves = np.linalg.norm(rest[0].xy[rows[:, 0]] - rest[1].xy[rows[:, 1]], axis=1)

@@ -30,7 +30,7 @@ from .features import (
 )
 from .layout import Placement, placements
 from .mapping import calibrate, initial_camera, solve, write_database
-from .matching import VerifiedPair, pairs_of, verified_pairs
+from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, verified_pairs
 from .overlays import Bars, overlay_features, within
 from .solution import Solution, solution_of
 from .turning import finish_turning, turning_camera
@@ -118,7 +118,7 @@ def _leave_bars_out(pictures: _Pictures, bars: Bars) -> None:
         picture = bars.picture(shape)
         if picture is not None:
             features = pictures.features[position]
-            pictures.features[position] = features.keep(within(features, picture))
+            pictures.features[position] = features.some(within(features, picture))
 
 
 def _leave_overlays_out(features: list[Features], report: Reporter) -> None:
@@ -126,7 +126,7 @@ def _leave_overlays_out(features: list[Features], report: Reporter) -> None:
     if found is None:
         return
     for position, overlaid in enumerate(found):
-        features[position] = features[position].keep(~overlaid)
+        features[position] = features[position].some(~overlaid)
     report.status("Something stays on the same pixels while the picture moves (text, a logo): it is left out.")
 
 
@@ -155,7 +155,10 @@ def _cameras(frames: Sequence[SourceFrame], known: Known) -> list[pycolmap.Camer
 def _matched(
     features: Sequence[Features], cameras: Sequence[pycolmap.Camera], ordered: bool, report: Reporter
 ) -> list[VerifiedPair]:
-    pairs = pairs_of(len(features), ordered)
+    if ordered:
+        pairs = sequential_pairs(len(features), OVERLAP)
+    else:
+        pairs = alike_pairs(features, lambda done, total: report.progress("matching", 0, total))
     found = []
     for done, pair in enumerate(verified_pairs(pairs, features, cameras)):
         report.progress("matching", done, len(pairs))
