@@ -71,7 +71,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
         _leave_overlays_out(pictures.features, report)
     cameras = _cameras(frames, job.known)
     pairs = _matched(pictures.features, cameras, ordered, report)
-    turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, report)
+    turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, ordered, report)
     if turned is not None:
         return finish_turning(writer, source.source, frames, places, turned, job.known)
     matched = _Matched(writer.staging / "matches.db", frames, pictures.features, pairs)
