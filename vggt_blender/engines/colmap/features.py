@@ -32,6 +32,10 @@ class Features:
     xy: NDArray[np.float64]
     descriptors: NDArray[np.float32]
 
+    def some(self, rows: NDArray[np.bool_] | slice) -> Features:
+        """Those that `rows` says."""
+        return Features(self.xy[rows], self.descriptors[rows])
+
 
 def working_scale(width: int, height: int) -> float:
     """Working pixels per source pixel, at most 1."""
@@ -60,7 +64,7 @@ class FeatureFinder:
         self._extractor = pycolmap.FeatureExtractor.create(options)
 
     def find(self, gray: Gray, mask: NDArray[np.bool_] | None = None) -> Features:
-        """Features of a grey picture (h, w), strongest scales first; `mask` (any size) is True where to look."""
+        """Features of a grey picture (h, w), small details first; `mask` (any size) is True where to look."""
         keypoints, descriptors = self._extractor.extract_from_uint8_array(np.ascontiguousarray(gray))
         xy = np.array([(point.x, point.y) for point in keypoints], np.float64).reshape(-1, 2)
         values = np.asarray(descriptors.data, np.float32)

@@ -6,7 +6,7 @@ where they lie on the epipolar lines of the sure ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -31,6 +31,13 @@ FEW_MATCHES = 100
 OVERLAP = 6
 """Frames in time order are compared with so many next ones, and then at doubling distances."""
 
+FEW_FEATURES = 1024
+"""Of the largest, and of the smallest, details of a still are compared with those of all others at first."""
+
+PARTNERS, FEWEST_PARTNERS, CHANCE = 16, 8, 20
+"""A still is compared in full with this many others, at the most and at the least; matches among the few features that
+pictures of different things may have."""
+
 FEWEST_MATCHES = 15
 MAX_ERROR = 4.0
 """Working pixels from the epipolar line up to which a match may belong to the rigid scene."""
@@ -39,9 +46,31 @@ Pair = tuple[int, int]
 Matches = NDArray[np.uint32]
 
 
-def pairs_of(count: int, ordered: bool) -> list[Pair]:
-    """The pairs to compare: `ordered` frames follow each other in time."""
-    return sequential_pairs(count, OVERLAP) if ordered else exhaustive_pairs(count)
+def alike_pairs(features: Sequence[Features], tell: Callable[[int, int], None]) -> list[Pair]:
+    """The pairs of stills that are worth comparing in full.
+
+    Each picture with the `PARTNERS` others with which it shares most of `FEW_FEATURES` large and as many small details,
+    where these are more than chance, and with `FEWEST_PARTNERS` in any case. All of a few pictures.
+    """
+    count = len(features)
+    if count <= FEWEST_PARTNERS + 1:
+        return exhaustive_pairs(count)
+    looks = [[each.some(slice(-FEW_FEATURES, None)) for each in features]]
+    looks.append([each.some(slice(FEW_FEATURES)) for each in features])
+    shared = np.zeros((count, count), np.int64)
+    for first in range(count):
+        tell(first, count)
+        for second in range(first + 1, count):
+            shared[first, second] = shared[second, first] = max(
+                int(match(look[first], look[second]).sure.sum()) for look in looks
+            )
+    pairs = set()
+    for first in range(count):
+        partners = [int(k) for k in np.argsort(-shared[first], kind="stable") if k != first][:PARTNERS]
+        for rank, second in enumerate(partners):
+            if rank < FEWEST_PARTNERS or shared[first, second] > CHANCE:
+                pairs.add((min(first, second), max(first, second)))
+    return sorted(pairs)
 
 
 def exhaustive_pairs(count: int) -> list[Pair]:

@@ -30,7 +30,8 @@ from .features import (
 )
 from .layout import Placement, placements
 from .mapping import calibrate, initial_camera, solve, write_database
-from .matching import VerifiedPair, pairs_of, verified_pairs
+from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, verified_pairs
+from .overlays import Bars, overlay_features, within
 from .solution import Solution, solution_of
 from .turning import finish_turning, turning_camera
 from .zoom import smooth_focals, told_apart
@@ -52,6 +53,7 @@ class _Pictures:
 
     features: list[Features]
     masks: list[NDArray[np.bool_] | None]
+    shapes: list[tuple[int, ...]]
 
 
 def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, report: Reporter) -> Path:
@@ -64,10 +66,12 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     places, (height, width) = placements(frames)
     writer.open_dense(len(frames), height, width)
     pictures = _read(source, writer, places, report)
-    cameras = _cameras(frames, job.known)
     ordered = source.source.kind != "images"
+    if ordered:
+        _leave_overlays_out(pictures.features, report)
+    cameras = _cameras(frames, job.known)
     pairs = _matched(pictures.features, cameras, ordered, report)
-    turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, report)
+    turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, ordered, report)
     if turned is not None:
         return finish_turning(writer, source.source, frames, places, turned, job.known)
     matched = _Matched(writer.staging / "matches.db", frames, pictures.features, pairs)
@@ -91,18 +95,39 @@ def _read(
 ) -> _Pictures:
     """One pass over the pictures: their features, and their colors at the depth maps' size."""
     assert writer.color is not None
+    bars = Bars()
     finder = FeatureFinder(MAX_FEATURES if source.source.kind == "images" else MAX_FEATURES_ORDERED)
-    pictures = _Pictures([], [])
+    pictures = _Pictures([], [], [])
     for position, (picture, place) in enumerate(zip(source, places, strict=True)):
         report.progress("features", position, len(places))
         mask = source.mask(position)
         gray = working_picture(picture)
         np.save(_working_file(writer.staging, position), gray)
+        bars.look(gray)
+        pictures.shapes.append(gray.shape)
         pictures.features.append(finder.find(gray, mask))
         pictures.masks.append(None if mask is None else place.reduced(np.where(mask, 255, 0).astype(np.uint8)) > 254)
         writer.color[position][place.window] = place.reduced(picture)
     report.progress("features", len(places), len(places))
+    _leave_bars_out(pictures, bars)
     return pictures
+
+
+def _leave_bars_out(pictures: _Pictures, bars: Bars) -> None:
+    for position, shape in enumerate(pictures.shapes):
+        picture = bars.picture(shape)
+        if picture is not None:
+            features = pictures.features[position]
+            pictures.features[position] = features.some(within(features, picture))
+
+
+def _leave_overlays_out(features: list[Features], report: Reporter) -> None:
+    found = overlay_features(features)
+    if found is None:
+        return
+    for position, overlaid in enumerate(found):
+        features[position] = features[position].some(~overlaid)
+    report.status("Something stays on the same pixels while the picture moves (text, a logo): it is left out.")
 
 
 def _cameras(frames: Sequence[SourceFrame], known: Known) -> list[pycolmap.Camera]:
@@ -130,7 +155,10 @@ def _cameras(frames: Sequence[SourceFrame], known: Known) -> list[pycolmap.Camer
 def _matched(
     features: Sequence[Features], cameras: Sequence[pycolmap.Camera], ordered: bool, report: Reporter
 ) -> list[VerifiedPair]:
-    pairs = pairs_of(len(features), ordered)
+    if ordered:
+        pairs = sequential_pairs(len(features), OVERLAP)
+    else:
+        pairs = alike_pairs(features, lambda done, total: report.progress("matching", 0, total))
     found = []
     for done, pair in enumerate(verified_pairs(pairs, features, cameras)):
         report.progress("matching", done, len(pairs))

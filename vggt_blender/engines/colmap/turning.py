@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pycolmap
+from numpy.typing import NDArray
 
 from ...exchange.known import Known
 from ...exchange.messages import Reporter
@@ -21,9 +23,11 @@ from ...inference.frames import SourceFrame
 from .features import Features, working_scale
 from .layout import Placement
 from .matching import VerifiedPair
+from .zoom import SMOOTH_WORTH, focal_range, smoothest
 
 if TYPE_CHECKING:
-    from ...refinement.panorama import Panorama
+    from ...refinement.panorama import Match, Panorama
+    from ...refinement.tracks import Observations
     from ...refinement.views import Views
 
 FLAT_SHARE = 0.9
@@ -31,6 +35,10 @@ FLAT_SHARE = 0.9
 
 MEDIAN, MOST = 0.75, 2.0
 """Working pixels that half, and nine tenths, of what is seen must stay within for turns to be the explanation."""
+
+ZOOM_WORTH, LEAST_TURNING_RANGE = 0.2, 0.02
+"""By what part focal lengths of their own must lower the robust cost, and differ, for a turning camera to zoom: on a
+tripod the lens swings a little forwards and back, too."""
 
 _FLAT = {
     int(kind)
@@ -48,9 +56,13 @@ def turning_camera(
     pairs: Sequence[VerifiedPair],
     cameras: Sequence[pycolmap.Camera],
     known: Known,
+    ordered: bool,
     report: Reporter,
 ) -> Panorama | None:
-    """The cameras where turns on the spot explain the pictures, or where they are known to do so; else None."""
+    """The cameras where turns on the spot explain the pictures, or where they are known to do so; else None.
+
+    The lens of `ordered` frames may zoom meanwhile.
+    """
     flat = np.mean([int(pair.geometry.config) in _FLAT for pair in pairs])
     if not known.locked_off and flat < FLAT_SHARE:
         return None
@@ -76,6 +88,8 @@ def turning_camera(
     )
     if turned is None:
         return None
+    if ordered and not known.holds_focal:
+        turned = _with_zoom(turned, table, matches, views, known)
     explained = np.median(turned.error) <= MEDIAN and np.percentile(turned.error, 90) <= MOST
     if not explained and not known.locked_off:
         return None
@@ -86,7 +100,42 @@ def turning_camera(
         )
     report.progress("cameras", len(frames), len(frames))
     report.status("The camera only turns: solved as rotation from one place, so there are no depth maps and no points.")
+    if not known.zooms and len(set(turned.views.focal[turned.views.placed])) > 1:
+        report.status("The lens zooms: every frame has a focal length of its own.")
     return turned
+
+
+def _with_zoom(turned: Panorama, table: Observations, matches: Sequence[Match], views: Views, known: Known) -> Panorama:
+    """`turned`, or where the lens zooms (as is known or as the pictures say clearly) the turns with a smooth zoom."""
+    from ...refinement.panorama import Panorama, solve_panorama
+    from ...refinement.rotation_only import turn_only
+
+    zoomed = turned
+    if not known.zooms:
+        apart = replace(views, groups=np.arange(len(views)))
+        close = bool(np.median(turned.error) <= MEDIAN)
+        start = replace(apart, lenses=turned.views.lenses) if close else apart
+        found = solve_panorama(table, matches, start, free_focal=True, start_known=close)
+        if found is None or found.views.placed.sum() < turned.views.placed.sum() or not _asks_for_zoom(found, turned):
+            return turned
+        zoomed = found
+
+    def held_at(log_focals: NDArray[np.float64]) -> tuple[Panorama, float]:
+        lenses = list(zoomed.views.lenses)
+        for position, value in zip(np.flatnonzero(zoomed.views.placed), log_focals, strict=True):
+            lenses[position] = replace(lenses[position], fx=float(np.exp(value)), fy=float(np.exp(value)))
+        held, error = turn_only(zoomed.table, replace(zoomed.views, lenses=tuple(lenses)), free_focal=False)
+        smoother = Panorama(held, zoomed.table, error)
+        return smoother, smoother.cost()
+
+    curve = np.log(zoomed.views.focal[zoomed.views.placed])
+    return smoothest(zoomed, (1 + SMOOTH_WORTH) * zoomed.cost(), curve, held_at)
+
+
+def _asks_for_zoom(zoomed: Panorama, turned: Panorama) -> bool:
+    costs = [float(np.log1p(each.error**2).mean()) for each in (zoomed, turned)]
+    reach = focal_range(np.log(zoomed.views.focal[zoomed.views.placed]))
+    return reach > LEAST_TURNING_RANGE and costs[0] < (1 - ZOOM_WORTH) * costs[1]
 
 
 def _views(frames: Sequence[SourceFrame], cameras: Sequence[pycolmap.Camera], known: Known) -> Views:
@@ -128,7 +177,8 @@ def finish_turning(
         mine = error[table.frame == position]
         pose = pose_of(views, position) if views.placed[position] else None
         written.append(frame.solved(pose, place.depth_to_image, frame_quality(mine)))
-    settings = {"mapper": "turns", "pycolmap": pycolmap.__version__, "known": known.given()}
+    zooms = len(set(views.focal[views.placed])) > 1
+    settings = {"mapper": "turns", "zooms": zooms, "pycolmap": pycolmap.__version__, "known": known.given()}
     return writer.finish(
         engine={
             "name": "colmap",
