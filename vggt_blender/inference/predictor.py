@@ -24,6 +24,9 @@ from .devices import Device
 Array = NDArray[Any]
 Result = TypeVar("Result")
 
+# What else than `torch.OutOfMemoryError` says that memory ran out: PyTorch's CPU allocator, Apple's, cuBLAS and cuDNN.
+SIGNS_OF_FULL_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "_alloc_failed")
+
 
 @dataclass(frozen=True)
 class Cameras:
@@ -81,7 +84,7 @@ class Scene:
     ) -> None:
         self._model, self._run, self._device, self._report = model, run, device, report
         self._chunks = memory.plan(run, device.kind, device.free_bytes())
-        self._images: Tensor | None = torch.from_numpy(images).permute(0, 3, 1, 2)[None].float() / 255
+        self._images: Tensor | None = torch.from_numpy(images).permute(0, 3, 1, 2)[None].float().div_(255)
         self._features: Features | None = self._retried(self._compute_features)
         self._images = None
 
@@ -93,7 +96,7 @@ class Scene:
     @torch.inference_mode()
     def cameras(self) -> Cameras:
         """Poses and lenses of all frames."""
-        pose = self._model.poses(self._need())[-1][0].double().cpu()
+        pose = self._model.poses(self._need())[-1][0].cpu().double()  # in this order: Apple's GPUs have no float64
         extrinsics, intrinsics = decode_pose(pose, self._run.image_size)
         focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=-1)
         return Cameras(extrinsics.numpy(), focal.numpy())
@@ -165,7 +168,7 @@ def _is_out_of_memory(failure: Exception) -> bool:
     if isinstance(failure, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(failure).lower()
-    return "can't allocate memory" in text or "not enough memory" in text or "out of memory" in text
+    return any(sign in text for sign in SIGNS_OF_FULL_MEMORY)
 
 
 def _free_cached(kind: str) -> None:

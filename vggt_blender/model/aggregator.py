@@ -84,10 +84,9 @@ class Aggregator(nn.Module):
 
     def embed(self, images: Tensor, chunks: Chunks) -> Tensor:
         """The tokens (B, S, P, C) of all frames, as alternating attention starts from them."""
-        device, total = self.camera_token.device, images.shape[1]
-        tokens = None
-        for frames in chunks.of_frames(device, total):
-            patches = self.encode(images[:, frames].to(device))
+        total, tokens = images.shape[1], None
+        for frames in chunks.of_frames(self.camera_token.device, total):
+            patches = self.encode(images[:, frames].to(self.camera_token))
             variants = [min(frame, 1) for frame in range(frames.start, frames.stop)]
             special = torch.cat([self.camera_token, self.register_token], dim=2)[:, variants]
             part = torch.cat([special.expand(len(images), -1, -1, -1), patches], dim=2)

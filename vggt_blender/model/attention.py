@@ -32,15 +32,22 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, rotation: Rotation | None = None, context: KeysValues | None = None) -> Tensor:
         """Attend from `x` to `context`, or to `x` itself. `rotation` has one entry per token of a frame."""
-        keys, values = context or self.keys_values(x, rotation)
-        queries = self._heads(self.qkv.rows(x, 0, x.shape[-1]))
-        queries = self._place(queries, self.q_norm, rotation)
+        width = x.shape[-1]
+        if context is None:
+            queries, own = self.qkv(x).split([width, 2 * width], dim=-1)
+            keys, values = self._context(own, rotation)
+        else:
+            queries = self.qkv.rows(x, 0, width)
+            keys, values = context
+        queries = self._place(self._heads(queries), self.q_norm, rotation)
         return self.proj(attend(queries, keys, values).transpose(1, 2).flatten(2))
 
     def keys_values(self, x: Tensor, rotation: Rotation | None = None) -> KeysValues:
         """Keys and values (B, heads, N, C / heads) of tokens `x`, for `forward`'s `context`."""
-        width = x.shape[-1]
-        keys, values = self.qkv.rows(x, width, 3 * width).chunk(2, dim=-1)
+        return self._context(self.qkv.rows(x, x.shape[-1], 3 * x.shape[-1]), rotation)
+
+    def _context(self, x: Tensor, rotation: Rotation | None) -> KeysValues:
+        keys, values = x.chunk(2, dim=-1)
         return self._place(self._heads(keys), self.k_norm, rotation), self._heads(values).transpose(1, 2)
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -60,9 +67,18 @@ class Attention(nn.Module):
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Rotary embedding of `x` (B, N, heads, d); `rotation` from `tables.rotation`, (P, d) each, N a multiple of P."""
     cosine, sine = (table[:, None] for table in rotation)
-    swapped = x.unflatten(-1, (2, 2, -1)).flip(-2).flatten(-3)
-    frames = (-1, cosine.shape[0])
-    return torch.addcmul(x.unflatten(1, frames) * cosine, swapped.unflatten(1, frames), sine).flatten(1, 2)
+    x = x.unflatten(1, (-1, cosine.shape[0]))
+    turned = x * cosine
+    first, second = _pairs(x)
+    for target, partner, factor in zip(_pairs(turned), (second, first), _pairs(sine), strict=True):
+        target.addcmul_(partner, factor)
+    return turned.flatten(1, 2)
+
+
+def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Views of the channels (..., d) that turn together: first and second quarter, third and fourth."""
+    quarters = x.unflatten(-1, (2, 2, -1))
+    return quarters[..., 0, :], quarters[..., 1, :]
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class LayerScale(nn.Module):
 
     def forward(self, x: Tensor, change: Tensor) -> Tensor:
         """`x` plus the scaled `change`, in the type of `x`."""
-        return torch.addcmul(x, change, self.gamma)
+        return torch.addcmul(x, change.to(x.dtype), self.gamma)  # left to it, the conversion takes twice as long
 
 
 class Block(nn.Module):
