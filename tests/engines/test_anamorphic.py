@@ -14,9 +14,12 @@ from PIL import Image
 from benchmarks.refinement import DISTURBANCES, write_disturbed
 from vggt_blender.engines import run_job
 from vggt_blender.evaluation import Truth, evaluate, evaluate_folder, load_truth
-from vggt_blender.exchange.job import Job
+from vggt_blender.exchange.hand_tracks import HandTrack, HandTracks
+from vggt_blender.exchange.job import FrameRange, Job
 from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.reconstruction import load_reconstruction
+from vggt_blender.geometry.blender_axes import points_to_blender
+from vggt_blender.geometry.cameras import project, unproject
 from vggt_blender.inference.frames import open_source
 from vggt_blender.refinement import refine
 
@@ -98,3 +101,55 @@ def test_refinement_keeps_the_aspect_and_brings_the_error_down(thin: Path, tmp_p
     assert refine(tmp_path / "held", source, Silent(), known=held).lens in ("fixed", "distortion")
     (fx,) = {round(frame.pose.fx, 6) for frame in load_reconstruction(tmp_path / "held").frames}
     assert fx == pytest.approx(truth.frames[0].lens.fx)
+
+
+def points_by_hand(truth: Truth) -> HandTracks:
+    """Measured points of the set, where the known cameras see them in the thin picture's own pixels."""
+    first, tracks = truth.frames[0], []
+    height, width = first.depth.shape
+    for row, column in ((0.3, 0.3), (0.4, 0.6), (0.6, 0.45), (0.75, 0.25), (0.8, 0.7)):
+        y, x = int(row * height), int(column * width)
+        pixel = np.array([(x + 0.5) * first.width / width, (y + 0.5) * first.height / height])
+        point = unproject(pixel, first.depth[y, x], first.camera_from_world, first.lens)
+        seen = []
+        for number, frame in enumerate(truth.frames):
+            (px, py), depth = project(point, frame.camera_from_world, frame.lens)
+            if depth > 0 and 0 < px < frame.width and 0 < py < frame.height:
+                seen.append((Path(frame.name).name, float(px), float(py)))
+        tracks.append(HandTrack(f"{row} {column}", tuple(seen), tuple(points_to_blender(point).tolist())))
+    return HandTracks(tuple(tracks))
+
+
+def test_tracks_by_hand_and_frames_solved_again_count_the_files_own_pixels(thin: Path, tmp_path: Path) -> None:
+    truth, folder = known_truth(thin), tmp_path / "solve"
+    job = Job(
+        inputs=(str(thin / "plates"),),
+        output=str(folder),
+        kind="sequence",
+        engine="colmap",
+        known=Known(pixel_aspect=2.0),
+        hand_tracks=points_by_hand(truth),
+    )
+    run_job(job, Silent())
+    document = json.loads((folder / "reconstruction.json").read_text())
+    assert document["hand_tracks"]["gives"] == "survey"
+    for track in document["hand_tracks"]["tracks"]:
+        assert track["residual_px"] < 1.0
+        assert track["fits"]
+    good = evaluate_folder(folder, thin / "truth.json")
+    assert good.reprojection.median < 0.5
+
+    frame = document["frames"][3]
+    frame["camera_from_world"][0][3] += 0.3
+    (folder / "reconstruction.json").write_text(json.dumps(document))
+    bad = evaluate_folder(folder, thin / "truth.json")
+    assert bad.frames[3].reprojection > 5
+    again = Job(
+        inputs=job.inputs, output=str(folder), frames=FrameRange(frame["number"], frame["number"] + 1), resolve=True
+    )
+    run_job(again, Silent())
+    mended = evaluate_folder(folder, thin / "truth.json")
+    assert mended.frames[3].reprojection < 0.5
+    result = load_reconstruction(folder)
+    assert result.frames[3].pose.fy / result.frames[3].pose.fx == pytest.approx(2.0, rel=1e-6)
+    assert (result.frames[3].width, result.frames[3].height) == (240, 270)

@@ -22,7 +22,6 @@ from vggt_blender.geometry.cameras import camera_center, project
 from vggt_blender.refinement import refine
 from vggt_blender.refinement.rotations import rotation_matrix
 from vggt_blender.refinement.settle import settle
-from vggt_blender.refinement.trusted import trusted_tracks
 
 # on the cards and the wall of the painted world
 PLACES = {
@@ -73,7 +72,7 @@ def blank(shot: Path, folder: Path, names: tuple[str, ...] = ()) -> Path:
 
 
 def settled(folder: Path, source: Any, hand: HandTracks, recorder: Any) -> dict[str, Any]:
-    settle(folder, trusted_tracks(hand, source.frames, source.source.kind), recorder)
+    settle(folder, source, hand, recorder)
     return json.loads((folder / "reconstruction.json").read_text())
 
 

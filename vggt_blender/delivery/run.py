@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..exchange.export import Export
-from ..exchange.messages import JobError, Reporter
+from ..exchange.messages import JobError, Reporter, expect
 from ..exchange.placing import placed
 from ..exchange.reconstruction import load_reconstruction
 from ..geometry.alignment import Similarity
@@ -22,7 +22,7 @@ def run_export(request: Export, report: Reporter) -> Path:
     """
     if request.to not in FORMATS:
         raise JobError("usage", f"Unknown format '{request.to}': choose one of {', '.join(FORMATS)}.")
-    report.expect(())
+    expect(report, ())
     try:
         reconstruction = load_reconstruction(request.folder)
         if request.place is not None:

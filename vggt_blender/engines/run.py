@@ -15,8 +15,8 @@ from typing import Any
 
 from ..exchange.estimate import Stage, plan_of
 from ..exchange.job import Job
-from ..exchange.known import Distance
-from ..exchange.messages import Cancelled, JobError, Reporter
+from ..exchange.known import Distance, Known
+from ..exchange.messages import Cancelled, JobError, Reporter, expect
 from ..exchange.writer import DISK_FULL, ReconstructionWriter
 from ..inference.frames import FrameSource, open_source
 from ..inference.square_pixels import with_square_pixels
@@ -47,7 +47,7 @@ def run_job(job: Job, report: Reporter) -> Path:
             _check_enough(source, name)
             _check_hand_tracks(source, job)
             _warn_of_unused(job, name, engine, report)
-            report.expect(_plan(job, name, source))
+            expect(report, _plan(job, name, source))
             folder: Path = engine.reconstruct(source, writer, job, report)
         if job.refine or job.hand_tracks:
             _refine(folder, source, job, report)
@@ -71,36 +71,27 @@ def _resolve(job: Job, report: Reporter) -> Path:
     from ..refinement.resolve import resolve
 
     folder = Path(job.output)
-    kind = load_reconstruction(folder).source.kind
-    source = open_source(job.inputs, kind=kind, report=report, mask=job.mask)
+    result = load_reconstruction(folder)
+    source = open_source(job.inputs, kind=result.source.kind, report=report, mask=job.mask)
+    source, _ = with_square_pixels(source, Known.of_engine(result.engine).pixel_aspect or 1.0)
+    del result
     resolve(folder, source, job.frames, report, hand_tracks=job.hand_tracks)
     return folder
 
 
 def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
-    """Refine the finished result. It is there already, so nothing but `Cancelled` fails the job any more."""
-    try:
+    with _keeping_the_result("Refinement failed and left the result as it was", report):
         from ..refinement import refine
 
         refine(folder, source, report, known=job.known, hand_tracks=job.hand_tracks)
-    except Cancelled:
-        raise
-    except Exception as failure:
-        reason = str(failure).strip().partition("\n")[0]
-        report.warning(f"Refinement failed and left the result as it was ({type(failure).__name__}: {reason}).")
 
 
 def _smooth(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
     """Smooth the finished result's path, or say why it stays as it is."""
-    try:
+    with _keeping_the_result("Smoothing failed and left the path as it was", report):
         from ..refinement.smoothing import smooth
 
         smooth(folder, source, report, job.smooth, known=job.known)
-    except Cancelled:
-        raise
-    except Exception as failure:
-        reason = str(failure).strip().partition("\n")[0]
-        report.warning(f"Smoothing failed and left the path as it was ({type(failure).__name__}: {reason}).")
 
 
 def _scale(folder: Path, distance: Distance, report: Reporter) -> None:
@@ -126,20 +117,24 @@ def _check_hand_tracks(source: FrameSource, job: Job) -> None:
 
 def _settle(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
     """Note how the result agrees with the tracks by hand, and bring it to where the measured points are."""
-    from ..refinement.settle import settle
-    from ..refinement.trusted import trusted_tracks
+    with _keeping_the_result("The hand tracks could not be compared with the result", report):
+        from ..refinement.settle import settle
 
+        metric = settle(folder, source, job.hand_tracks, report)
+        if metric and job.known.distance is not None:
+            report.warning("The measured points give the scene its metres: the known distance was not used.")
+
+
+@contextmanager
+def _keeping_the_result(otherwise: str, report: Reporter) -> Iterator[None]:
+    """What improves a finished result fails no job, `Cancelled` apart: `otherwise` is said, with the reason."""
     try:
-        trusted = trusted_tracks(job.hand_tracks, source.frames, source.source.kind)
-        metric = settle(folder, trusted, report)
+        yield
     except Cancelled:
         raise
     except Exception as failure:
         reason = str(failure).strip().partition("\n")[0]
-        report.warning(f"The hand tracks could not be compared with the result ({type(failure).__name__}: {reason}).")
-        return
-    if metric and job.known.distance is not None:
-        report.warning("The measured points give the scene its metres: the known distance was not used.")
+        report.warning(f"{otherwise} ({type(failure).__name__}: {reason}).")
 
 
 def choose_engine(job: Job) -> str:

@@ -145,6 +145,15 @@ class Known:
             arguments["distance"] = Distance(**values["distance"])
         return cls(**arguments)
 
+    @classmethod
+    def of_engine(cls, entry: dict[str, Any]) -> Known:
+        """What was given for a finished result, from its entry ``engine``; nothing where that is unusable."""
+        settings = entry.get("settings")
+        try:
+            return cls.from_dict(settings.get("known", {}) if isinstance(settings, dict) else {})
+        except JobError:
+            return cls()
+
 
 def _check_positive(what: str, value: float) -> None:
     if not (math.isfinite(value) and value > 0):

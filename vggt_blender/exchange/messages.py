@@ -10,7 +10,7 @@ This module may import the standard library only. The shapes are a contract with
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from .estimate import Stage
 
@@ -51,8 +51,19 @@ class Reporter(Protocol):
 
     def warning(self, message: str) -> None: ...
 
+
+@runtime_checkable
+class Planning(Protocol):
+    """What a `Reporter` that tells the time left has beside the rest."""
+
     def expect(self, plan: tuple[Stage, ...]) -> None:
-        """What is to come, for the time left; an empty plan is one stage. Before this nothing is said of it."""
+        """What is to come; an empty plan is one stage. Before this nothing is said of the time left."""
+
+
+def expect(report: Reporter, plan: tuple[Stage, ...]) -> None:
+    """Tell `report` what is to come, where it wants to know."""
+    if isinstance(report, Planning):
+        report.expect(plan)
 
 
 def progress(job: str, stage: str, done: int, total: int, remaining_s: float | None = None) -> Message:

@@ -66,8 +66,5 @@ class Silence:
     def warning(self, message: str) -> None:
         pass
 
-    def expect(self, plan: tuple[Stage, ...]) -> None:
-        pass
-
 
 SILENCE = Silence()

@@ -47,6 +47,15 @@ class SourceFrame:
             Frame(self.name, self.path, self.index, self.number, self.width, self.height, pose, depth_to_image, extra)
         )
 
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height in the file's pixels."""
+        return (self.width, self.height) if self.squeeze is None else (self.squeeze.width, self.squeeze.height)
+
+    def seen_xy(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Places (..., 2) in the file's pixels, in this frame's."""
+        return xy if self.squeeze is None else self.squeeze.seen_xy(xy)
+
     def stored(self, frame: Frame) -> Frame:
         """`frame`, solved in this one's pixels, in those of the file."""
         return frame if self.squeeze is None else self.squeeze.stored(frame)

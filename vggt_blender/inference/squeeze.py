@@ -57,6 +57,10 @@ class Squeeze:
         how = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
         return np.asarray(cv2.warpAffine(picture, affine, self.size, flags=how, borderMode=cv2.BORDER_REPLICATE))
 
+    def seen_xy(self, xy: Array) -> Array:
+        """Square pixels (..., 2) of stored ones."""
+        return xy * self.scale + self.offset
+
     def stored_xy(self, xy: Array) -> Array:
         """Stored pixels (..., 2) of square ones."""
         return (xy - self.offset) / self.scale

@@ -37,14 +37,14 @@ def write_depth_again(
     assert old.depth is not None
     assert writer.depth is not None
     assert writer.confidence is not None
+    frames = tuple(shot.seen(old.frames[k]) for shot, k in zip(pictures.frames, positions, strict=True))
     if old.engine.get("name") != "colmap":
-        frames = tuple(old.frames[k] for k in positions)
         factors = depth_factors(solved, solved.views, frames, old.depth[positions])
         for k in np.flatnonzero(better):
             writer.depth[positions[k]] *= np.float32(factors[k])
         return
     members = _witnesses(better, solved.views.placed)
-    places = [_placement(old.frames[positions[k]], old.depth.shape[1:]) for k in members]
+    places = [_placement(frames[k], old.depth.shape[1:]) for k in members]
     masks = []
     for k, place in zip(members, places, strict=True):
         mask = pictures.mask(int(k))

@@ -72,7 +72,7 @@ def resolve(
     `JobError`.
     """
     began = time.monotonic()
-    reconstruction = load_reconstruction(folder)
+    reconstruction = _as_seen(load_reconstruction(folder), source)
     again = _chosen(reconstruction, chosen)
     try:
         part = _part(reconstruction, again)
@@ -98,6 +98,13 @@ def resolve(
         outcome = write_resolved(folder, part.positions, better, solved, pictures, outcome, began, report)
     (report.status if not outcome.kept else report.warning)(outcome.sentence())
     return outcome
+
+
+def _as_seen(reconstruction: Reconstruction, source: FrameSource) -> Reconstruction:
+    """The reconstruction in the pixels of `source`, as far as its pictures are there."""
+    shots = {shot.name: shot for shot in source.frames}
+    frames = (shots[frame.name].seen(frame) if frame.name in shots else frame for frame in reconstruction.frames)
+    return replace(reconstruction, frames=tuple(frames))
 
 
 def _chosen(reconstruction: Reconstruction, chosen: FrameRange) -> NDArray[np.intp]:

@@ -71,9 +71,10 @@ def write_resolved(
         frames = list(old.frames)
         error = solved.structure.error / solved.views.scales[solved.used.frame]
         for k in np.flatnonzero(better):
-            frame = frames[positions[k]]
+            frame, shot = frames[positions[k]], pictures.frames[k]
             quality = frame_quality(error[solved.used.frame == k])
-            frames[positions[k]] = replace(frame, pose=pose_of(solved.views, int(k)), extra={**frame.extra, **quality})
+            pose, extra = pose_of(solved.views, int(k)), {**frame.extra, **quality}
+            frames[positions[k]] = shot.stored(replace(shot.seen(frame), pose=pose, extra=extra))
         engine, source, units, extra = dict(old.engine), old.source, old.units, old.extra
         if "registered" in engine:
             engine["registered"] = sum(frame.registered for frame in frames)

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exchange.hand_tracks import ENTRY, WORLD
+from ..exchange.hand_tracks import ENTRY, WORLD, HandTracks
 from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Frame, load_reconstruction
 from ..geometry.alignment import Similarity
 from ..geometry.blender_axes import points_to_blender
+from ..inference.frames import FrameSource
 from .survey import SurveyFit, fit_survey
 from .triangulation import Structure
-from .trusted import Trusted, distances
-from .views import Views, views_of
+from .trusted import Trusted, distances, trusted_tracks
+from .views import Views, as_seen, views_of
 from .world import METERS, move_world
 
 Array = NDArray[np.float64]
@@ -49,13 +50,14 @@ class _Agreement:
         return self.error[mine], self.part.table.frame[mine]
 
 
-def settle(folder: Path, trusted: Trusted, report: Reporter) -> bool:
-    """Note in the reconstruction in `folder` how it agrees with `trusted`, and bring it to the survey's world where
-    measured points say where that is; two of them, or points on a line, give its scale alone.
+def settle(folder: Path, source: FrameSource, hand_tracks: HandTracks, report: Reporter) -> bool:
+    """Note in the reconstruction in `folder`, made from `source`, how it agrees with `hand_tracks`, and bring it to the
+    survey's world where measured points say where that is; two of them, or points on a line, give its scale alone.
 
     Tracks and points that cannot be right are named. Returns whether the result is in metres now.
     """
-    frames = load_reconstruction(folder).frames
+    trusted = trusted_tracks(hand_tracks, source.frames, source.source.kind)
+    frames = as_seen(load_reconstruction(folder), source).frames
     views = views_of(frames, Known(zooms=True))  # every frame's own lens
     found = _agreement(trusted, views, frames)
     fit = fit_survey(found.part, views)

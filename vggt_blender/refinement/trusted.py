@@ -130,9 +130,10 @@ def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -
         if len(seen) < 2:
             continue
         for position, x, y in sorted(seen):
-            _check_inside(track.name, frames[position], x, y)
-            scale = working_scale(frames[position].width, frames[position].height)
-            rows.append((len(kept), position, x * scale, y * scale))
+            frame = frames[position]
+            _check_inside(track.name, frame, x, y)
+            place = frame.seen_xy(np.array([x, y])) * working_scale(frame.width, frame.height)
+            rows.append((len(kept), position, *place))
         kept.append(track)
     if not kept:
         return NOBODYS
@@ -144,9 +145,10 @@ def trusted_tracks(hand: HandTracks, frames: Sequence[SourceFrame], kind: str) -
 
 
 def _check_inside(name: str, frame: SourceFrame, x: float, y: float) -> None:
-    if not (abs(x / frame.width - 0.5) <= FARTHEST and abs(y / frame.height - 0.5) <= FARTHEST):
+    width, height = frame.stored_size
+    if not (abs(x / width - 0.5) <= FARTHEST and abs(y / height - 0.5) <= FARTHEST):
         raise JobError(
             "usage",
-            f"Hand track '{name}' is at ({x:g}, {y:g}) in {frame.name}, far outside its {frame.width} x {frame.height} "
+            f"Hand track '{name}' is at ({x:g}, {y:g}) in {frame.name}, far outside its {width} x {height} "
             "pixels: x and y are pixels from the top left.",
         )
