@@ -10,6 +10,7 @@ from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.exchange.placing import placed
 from ..vggt_blender.scene.collection import Holder
 from ..vggt_blender.scene.export import SUFFIXES, export_scene, missing_exporter
+from .aligning import current_shot
 from .shots import NeedsShot, shot_in_the_scene
 
 FORMATS = (
@@ -45,7 +46,7 @@ class VGGT_OT_export(NeedsShot, bpy.types.Operator):
             self.report({"ERROR"}, f"{reason}.")
             return {"CANCELLED"}
         base = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
-        title = bpy.path.clean_name(bpy.context.scene.name)
+        title = bpy.path.clean_name(current_shot(context).name)
         self.filepath = self.filepath or str(base / f"{title}{ENDINGS[self.format] or '_lens'}")
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}

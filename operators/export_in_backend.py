@@ -12,6 +12,7 @@ from ..vggt_blender.scene.cameras import HEIGHT, SHOT_CAMERA, WIDTH
 from ..vggt_blender.scene.collection import Holder
 from ..vggt_blender.scene.plate import shows_sideways
 from . import pump
+from .aligning import current_shot
 from .backend_setup import setup
 from .locations import interpreter, runs_here
 from .session import session
@@ -70,7 +71,7 @@ class VGGT_OT_export_in_backend(NeedsShot, bpy.types.Operator):
         if self.filepath or self.format == "UNDISTORTED":
             return self.execute(context)
         base = Path(bpy.data.filepath).parent if bpy.data.filepath else Path.home()
-        self.filepath = str(base / f"{bpy.path.clean_name(context.scene.name)}{ENDINGS[self.format]}")
+        self.filepath = str(base / f"{bpy.path.clean_name(current_shot(context).name)}{ENDINGS[self.format]}")
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 

@@ -19,6 +19,8 @@ from .text import draw_wrapped
 # two ways to import a listed result again: label, icon, and what becomes of the shot and the scene's settings
 IMPORTS = (("Update", "FILE_REFRESH", "update", "keep"), ("Import Again", "IMPORT", "new", "ask"))
 
+NARROW_PX = 230  # a sidebar in which two buttons with these words do not stand side by side
+
 
 class VGGT_PT_shot(Tab, bpy.types.Panel):
     """Source, main button, progress and messages."""
@@ -94,12 +96,13 @@ class VGGT_PT_results(Tab, bpy.types.Panel):
         if result.residual >= 0:
             column.label(text=iface_("Error {:.2f} px").format(result.residual), translate=False)
         column.label(text=f"{result.engine.upper()}, {result.date}", translate=False)
-        row = layout.row(align=True)
+        narrow = context.region.width < NARROW_PX * context.preferences.system.ui_scale
+        buttons = layout.column(align=True) if narrow else layout.row(align=True)
         for text, icon, existing, placement in IMPORTS:
-            again = row.operator("vggt.import_reconstruction", text=text, icon=icon)
+            again = buttons.operator("vggt.import_reconstruction", text=text, icon=icon)
             again.filepath = bpy.path.abspath(result.folder)
             again.existing, again.placement = existing, placement
-        row.operator("vggt.open_folder", text="", icon="FILE_FOLDER")
+        buttons.operator("vggt.open_folder", text="Open Folder" if narrow else "", icon="FILE_FOLDER")
 
 
 def _draw_missing_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -71,6 +71,7 @@ def checks() -> Steps:
     preferences().results_folder = str(SCRATCH / "results")
     open_sub_panels()
     yield from show_tab()
+    place()["area"].spaces.active.shading.type = "WIREFRAME"  # Material Preview takes minutes without a graphics card
     yield from idle_states()
     preferences().interpreter = SPEAKER
     yield from failing()

@@ -83,7 +83,8 @@ def test_frames_without_figures_are_not_bad(stage, photograph, house, empty_scen
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        ({"residuals": [0.3] * 10, "unregistered": (1, 4)}, "overlap"),
+        ({"residuals": [0.3] * 10, "unregistered": (1, 4)}, "blurred"),
+        ({"residuals": [0.3] * 10, "unregistered": (1, 2, 4, 5, 7)}, "where the camera moves"),
         ({"residuals": [1.5] * 10}, "mask"),
         ({"residuals": [0.05] * 4, "lens": (30.0, 30.0, 96.0, 54.0)}, "field of view"),
         ({"residuals": [0.05] * 4, "distortion": (-0.9, 0.0, 0.0, 0.0, 0.0)}, "bends"),

@@ -22,6 +22,7 @@ from .timeline import Timeline
 QUALITY = "vggt_quality"  # on the collection, as JSON: it travels with the .blend
 
 FULL_SHARE = 0.9  # fewer registered frames than this share are worth a word
+MOST_SHARE = 0.6  # with more than this it is some frames that are at fault, with fewer the shot
 HIGH_RESIDUAL = 1.0 / 1920  # of the picture's width ...
 LEAST_HIGH_PX = 0.5  # ... and never below what good features reach
 OUTLIER = 2.5  # a frame is bad where its residual is this many times the shot's
@@ -181,7 +182,10 @@ def bad_ranges(quality: Quality) -> list[tuple[int, int]]:
 def advice(quality: Quality) -> list[str]:
     """What to try, one line each; empty where all is well."""
     lines = []
-    if quality.registered < FULL_SHARE * len(quality.frames):
+    share = quality.registered / max(1, len(quality.frames))
+    if MOST_SHARE <= share < FULL_SHARE:
+        lines.append("Some frames are not placed: they may be blurred, dark or covered, or overlap too little.")
+    elif share < MOST_SHARE:
         lines.append("Few frames placed: add pictures that overlap more, or solve the part where the camera moves.")
     residual = quality.residual_px
     if residual is not None and residual > quality.high_residual_px:
