@@ -106,11 +106,15 @@ def _draw_hand_tracks(layout: bpy.types.UILayout, quality: Quality) -> None:
     column = layout.column(align=True)
     worst_first = sorted(quality.hand_tracks, key=lambda track: (track.fits, -track.residual_px))
     for track in worst_first[:LISTED]:
-        apart = "" if track.distance_m is None else f", {1000 * track.distance_m:.3g} mm"
+        apart = "" if track.distance_m is None else f", {_length(track.distance_m)}"
         icon = "CHECKMARK" if track.fits else "ERROR"
         column.label(text=f"{track.name}: {track.residual_px:.2f} px{apart}", icon=icon, translate=False)
     if len(worst_first) > LISTED:
         column.label(text=f"and {len(worst_first) - LISTED} more")
+
+
+def _length(meters: float) -> str:
+    return f"{1000 * meters:.1f} mm" if meters < 0.1 else f"{meters:.2f} m"
 
 
 def register() -> None:

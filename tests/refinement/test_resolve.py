@@ -117,6 +117,22 @@ def test_good_frames_stay_bit_for_bit_and_the_report_says_why(shots, painted, tm
     assert any("stays as it was" in line for line in recorder.said)
 
 
+def test_frames_that_show_nothing_stay_and_the_report_says_what_would_help(shots, painted, tmp_path) -> None:
+    shot, _ = damaged(shots, painted, tmp_path / "r")
+    dark = tmp_path / "dark"
+    dark.mkdir()
+    for k, path in enumerate(sorted(shot.glob("*.png"))):
+        if k in BAD:
+            Image.fromarray(np.full((300, 400, 3), 90, np.uint8)).save(dark / path.name)
+        else:
+            (dark / path.name).write_bytes(path.read_bytes())
+    before = painted.fingerprint(tmp_path / "r")
+    report = resolve(tmp_path / "r", painted.open(dark), FrameRange(1004, 1006), painted.Recorder())
+    assert not report.accepted
+    assert "placed by hand" in report.reason
+    assert painted.fingerprint(tmp_path / "r") == before
+
+
 def test_what_cannot_be_is_one_line_and_changes_nothing(shots, painted, tmp_path) -> None:
     shot, truth = shots["pan"]
     painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))

@@ -86,7 +86,7 @@ def resolve(
     outcome = ResolveReport(
         frames=str(chosen),
         accepted=bool(better.any()),
-        reason=_reason(part, better),
+        reason=_reason(part, better, after),
         seconds=time.monotonic() - began,
         better=tuple(reconstruction.frames[k].name for k in part.positions[better]),
         kept=tuple(reconstruction.frames[k].name for k in part.positions[part.again & ~better]),
@@ -241,8 +241,10 @@ def _median(values: Array) -> float | None:
     return float(np.median(known)) if len(known) else None
 
 
-def _reason(part: Part, better: Mask) -> str:
+def _reason(part: Part, better: Mask, after: Agreement) -> str:
     count, of = int(better.sum()), int(part.again.sum())
+    if not count and not np.isfinite(after.frames[part.again]).any():
+        return "too little in them can be followed to other frames; tracks placed by hand would do."
     if not count:
         return "tracks that were not used do not agree clearly better with new cameras."
     return f"{count} of {of} frames solved again."
