@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..exchange.known import Known
 from ..exchange.messages import Reporter
-from ..exchange.reconstruction import Frame, load_reconstruction
+from ..exchange.reconstruction import load_reconstruction
 from ..exchange.writer import ReconstructionWriter
 from ..geometry.cameras import camera_center
 from ..inference.frames import FrameSource
@@ -32,7 +32,7 @@ from .report import Refusal
 from .rotations import rotation_matrix, rotation_vector
 from .tracks import Observations, longest
 from .triangulation import LOST, triangulate
-from .views import Views, as_seen, pose_of, views_of
+from .views import Views, as_seen, views_of
 
 Array = NDArray[np.float64]
 
@@ -51,8 +51,9 @@ SHARES = (1.0, 0.7, 0.5, 0.35)
 """Of that limit, tried in turn until no frame's median error rises by more than the budget: a frame that slips by its
 root mean square may rise by a little more."""
 
-TRACKS = 300
-"""The longest tracks of each frame that are used."""
+FEWEST_TRACKS, TRACKS = 60, 300
+"""In all, and the longest ones of each frame: what a path is smoothed by."""
+
 _THIRD = np.array([-1.0, 3.0, -3.0, 1.0])
 _GROUP = 3  # third differences tie a frame to the next three: groups of three are tied to their neighbours alone
 
@@ -115,6 +116,8 @@ def smooth(
         before = views_of(reconstruction.frames, Known())
         found = find_correspondences(source, overlapping_pairs(reconstruction, before), before, report)
         table = longest(found.tracks.keep(before.placed[found.tracks.frame], least=3), TRACKS, len(before))
+        if table.tracks < FEWEST_TRACKS:
+            raise Refusal(f"only {table.tracks} details could be followed through three or more frames.")
         times = np.array([frame.index if frame.number is None else frame.number for frame in reconstruction.frames])
         old = agreement(table, before)
         for share in SHARES:
@@ -128,12 +131,8 @@ def smooth(
     if not outcome.smoothed:
         report.warning(outcome.sentence())
         return outcome
-    frames = [
-        frame if frame.pose is None else replace(frame, pose=pose_of(after, k))
-        for k, frame in enumerate(reconstruction.frames)
-    ]
     del reconstruction  # its maps would hold the files that are about to be replaced
-    _write(Path(folder), [shot.stored(frame) for shot, frame in zip(source.frames, frames, strict=True)], outcome)
+    _write(Path(folder), after.poses, outcome)
     report.status(outcome.sentence())
     return outcome
 
@@ -176,12 +175,17 @@ def _most_risen(old: Agreement, new: Agreement) -> float:
     return float(rises.max(initial=0.0))
 
 
-def _write(folder: Path, frames: list[Frame], outcome: SmoothingReport) -> None:
+def _write(folder: Path, poses: Array, outcome: SmoothingReport) -> None:
+    """The folder as it is, but for the `poses` (N, 3, 4) of its placed frames and the report."""
     with ReconstructionWriter(folder, overwrite=True) as writer:
         old = load_reconstruction(folder)
         engine, source, units, points, tracks = old.engine, old.source, old.units, old.points, old.tracks
         refinement = {**old.extra.get("refinement", {}), "smoothing": outcome.to_dict()}
         extra = {**old.extra, "refinement": refinement}
+        frames = [
+            frame if frame.pose is None else replace(frame, pose=replace(frame.pose, camera_from_world=pose))
+            for frame, pose in zip(old.frames, poses, strict=True)
+        ]
         copy_dense(old, np.ones(len(frames)), writer)
         del old
         if points is not None:
