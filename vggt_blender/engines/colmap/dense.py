@@ -115,7 +115,7 @@ class _Frames:
         others = [other for other in self._neighbours[position] if self._ranges[other] is not None]
         return [(self.view(other), self.take(maps, other)) for other in others]
 
-    def take(self, arrays: NDArray, position: int) -> NDArray:  # type: ignore[type-arg]
+    def take(self, arrays: NDArray, position: int) -> NDArray:
         """A frame's part of the common arrays, copied."""
         return np.array(arrays[position][self._places[position].window])
 
