@@ -108,6 +108,14 @@ def test_pictures_that_do_not_overlap_say_so_in_one_line(tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+def test_two_frames_near_each_other_are_enough(tmp_path: Path) -> None:
+    shot = ROOT / "tests" / "data" / "truth" / "small_yard"
+    job = Job((str(shot),), str(tmp_path / "out"), engine="colmap", frames=FrameRange(1001, 1008, 6))
+    report = evaluate_folder(run_job(job, Recorder()), shot / "truth.json").to_dict()
+    assert report["registered"] == 2
+    assert report["reprojection"]["median"] < 1.0
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not KITCHEN.is_dir(), reason="the real photos are not here")
 def test_real_photos_of_a_table_are_placed(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def focals(solved: pycolmap.Reconstruction) -> np.ndarray:
 )
 def test_a_zoom_is_found_and_measured(curve: np.ndarray) -> None:
     plain = model(around(), curve, 500)
-    found, zooms = told_apart(plain, COUNT, lambda: with_lenses(plain, shared=False), Known())
+    found, zooms = told_apart(plain, COUNT, lambda: [with_lenses(plain, shared=False)], Known())
     assert zooms
     assert found is not None
     np.testing.assert_allclose(focals(found), curve, rtol=5e-3)
@@ -75,7 +75,7 @@ def test_a_zoom_is_found_and_measured(curve: np.ndarray) -> None:
 
 @pytest.mark.parametrize("poses", [around(), forwards()], ids=["around", "forwards"])
 def test_one_lens_stays_one_lens(poses: list[np.ndarray]) -> None:
-    def never() -> None:
+    def never() -> list[pycolmap.Reconstruction]:
         raise AssertionError("nothing asks for a second solve")
 
     found, zooms = told_apart(model(poses, np.full(COUNT, 520.0), 500), COUNT, never, Known())
@@ -88,17 +88,29 @@ def test_one_lens_stays_one_lens(poses: list[np.ndarray]) -> None:
 def test_a_failed_solve_with_one_lens_is_made_good_by_the_other() -> None:
     """Frames that only the second solve holds count, and one lens is enough for them."""
     second = with_lenses(model(around(), np.full(COUNT, 520.0), 500), shared=False)
-    found, zooms = told_apart(None, COUNT, lambda: second, Known())
+    found, zooms = told_apart(None, COUNT, lambda: [second], Known())
     assert not zooms
     assert found is not None
     assert found.num_reg_images() == COUNT
     assert len(found.cameras) == 1
 
 
+def test_a_zoom_that_fell_apart_is_not_believed() -> None:
+    """Two halves of a shot at different scales explain their own frames well."""
+    halves = with_lenses(model(around(), np.full(COUNT, 520.0), 500), shared=False)
+    for number in range(6, COUNT + 1):
+        for index in halves.images[number].get_observation_point2D_idxs():
+            halves.delete_observation(number, index)
+        halves.cameras[number].params = [1500, 320, 180, 0]
+    found, zooms = told_apart(None, COUNT, lambda: [halves], Known())
+    assert found is None
+    assert not zooms
+
+
 def test_focal_lengths_follow_a_smooth_curve() -> None:
     curve = np.linspace(450, 560, COUNT)
     freed = with_lenses(model(around(), curve, 500), shared=False)
-    found, zooms = told_apart(model(around(), curve, 500), COUNT, lambda: freed, Known())
+    found, zooms = told_apart(model(around(), curve, 500), COUNT, lambda: [freed], Known())
     assert zooms
     assert found is not None
     smooth = smooth_focals(found, FIRST_LOSS)

@@ -29,6 +29,9 @@ MOST_ERROR = 4.0
 TRACKS_PER_FRAME = 500
 """So many of the longest tracks of each frame place the cameras; the others are triangulated at the end."""
 
+NARROW_ANGLE = 2.0
+"""Degrees between the rays of the first two frames where COLMAP's own 16 find none: two or three frames of a shot."""
+
 _SEED = 0
 _THREADS = 2
 
@@ -108,16 +111,24 @@ def solve(
                 best, best_name = longer, f"{best_name}, continued"
         if best is not None and best.num_reg_images() == count:
             break
+    if best is None:
+        best, best_name = run_mapper("incremental", path, on_frame, known, narrow=True), "incremental"
     return best, best_name
 
 
 def run_mapper(
-    name: str, path: Path, on_frame: Callable[[int], None], known: Known, start: pycolmap.Reconstruction | None = None
+    name: str,
+    path: Path,
+    on_frame: Callable[[int], None],
+    known: Known,
+    start: pycolmap.Reconstruction | None = None,
+    *,
+    narrow: bool = False,
 ) -> pycolmap.Reconstruction | None:
     """The largest model that mapper `name` makes of the database at `path`, or None; what is `known` of the lens stays.
 
-    The incremental mapper can `start` from a model. `on_frame` hears how many frames are placed, where the mapper
-    tells; what it raises ends the mapping.
+    The incremental mapper can `start` from a model, or from two frames that are `narrow`: near each other. `on_frame`
+    hears how many frames are placed, where the mapper tells; what it raises ends the mapping.
     """
     database = pycolmap.Database.open(path)
     manager = pycolmap.ReconstructionManager()
@@ -127,7 +138,9 @@ def run_mapper(
     if name == "global":
         pipeline = pycolmap.GlobalPipeline(_global_options(known), database, manager)
     else:
-        pipeline = pycolmap.IncrementalPipeline(_incremental_options(known, start is not None), database, manager)
+        pipeline = pycolmap.IncrementalPipeline(
+            _incremental_options(known, start is not None, narrow), database, manager
+        )
         placed = pycolmap.IncrementalPipelineCallback.NEXT_IMAGE_REG_CALLBACK
         pipeline.add_callback(placed.value, lambda: on_frame(_most_placed(manager)))
     pipeline.run()
@@ -146,11 +159,14 @@ def _global_options(known: Known) -> pycolmap.GlobalPipelineOptions:
     return options
 
 
-def _incremental_options(known: Known, continues: bool) -> pycolmap.IncrementalPipelineOptions:
+def _incremental_options(known: Known, continues: bool, narrow: bool) -> pycolmap.IncrementalPipelineOptions:
     options = pycolmap.IncrementalPipelineOptions(random_seed=_SEED, num_threads=_THREADS, extract_colors=False)
     options.min_model_size = 2
     options.ba_refine_focal_length = not known.holds_focal
     options.ba_refine_extra_params = known.distortion is None
+    if narrow:
+        options.mapper.init_min_tri_angle = NARROW_ANGLE
+        options.triangulation.ignore_two_view_tracks = False
     if continues:  # The frames that are left share little with the others: every point that two frames see helps.
         options.mapper.abs_pose_min_num_inliers = FEWEST_OBSERVATIONS
         options.triangulation.ignore_two_view_tracks = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,12 @@ from .features import (
     working_scale,
 )
 from .layout import Placement, placements
-from .mapping import calibrate, initial_camera, solve, write_database
+from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
 from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, verified_pairs
 from .overlays import Bars, overlay_features, within
 from .solution import Solution, solution_of
 from .turning import finish_turning, turning_camera
-from .zoom import smooth_focals, told_apart
+from .zoom import best_zoom, smooth_focals, told_apart
 
 USES_MASKS = True
 FEWEST_POINTS = 20
@@ -186,20 +186,16 @@ def _mapped(
     """The cameras in the rough, the mapper that made them, and what is known: a zoom that was found on the way, too."""
     count = len(matched.frames)
     report.progress("cameras", 0, count)
-    model, mapper = _solved(matched, cameras, known, report)
+    if known.zooms:
+        model, mapper = best_zoom(_zoom_models(matched, known, report), ordered=ordered), "zoom"
+    else:
+        model, mapper = _solved(matched, cameras, known, report)
     if ordered and not known.zooms and not known.holds_focal:
         zoom = replace(known, zooms=True)
-        mappers = [mapper]
-
-        def map_zoom() -> pycolmap.Reconstruction | None:
-            found, name = _solved(matched, _cameras(matched.frames, zoom), zoom, report)
-            mappers.append(name)
-            return found
-
-        model, zooms = told_apart(model, count, map_zoom, known)
-        mapper = mappers[-1]
+        held = len({position for pair in matched.pairs for position in (pair.first, pair.second)})
+        model, zooms = told_apart(model, held, lambda: _zoom_models(matched, zoom, report), known)
         if zooms:
-            known = zoom
+            known, mapper = zoom, "zoom"
             report.status("The lens zooms: every frame has a focal length of its own.")
     if model is None or model.num_reg_images() < 2 or model.num_points3D() < FEWEST_POINTS:
         raise JobError("no_overlap", f"The {count} pictures overlap too little to be joined. {_OVERLAP}")
@@ -210,14 +206,27 @@ def _mapped(
 def _solved(
     matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known, report: Reporter
 ) -> tuple[pycolmap.Reconstruction | None, str]:
-    count = len(matched.frames)
-    if known.zooms:  # a pair says too little about two focal lengths, and mapping finds them from any sane start
-        for camera in cameras:
-            camera.has_prior_focal_length = True
     write_database(matched.path, cameras, matched.features, matched.pairs)
     if not all(camera.has_prior_focal_length for camera in cameras):
         calibrate(matched.path)
+    count = len(matched.frames)
     return solve(matched.path, count, lambda placed: report.progress("cameras", placed, count), known)
+
+
+def _zoom_models(matched: _Matched, known: Known, report: Reporter) -> Iterator[pycolmap.Reconstruction]:
+    """What each mapper makes of a lens that zooms.
+
+    Two free focal lengths are more than a pair of pictures can tell, and mapping finds them from any sane start.
+    """
+    cameras = _cameras(matched.frames, known)
+    for camera in cameras:
+        camera.has_prior_focal_length = True
+    write_database(matched.path, cameras, matched.features, matched.pairs)
+    count = len(matched.frames)
+    for name in MAPPERS:
+        model = run_mapper(name, matched.path, lambda placed: report.progress("cameras", placed, count), known)
+        if model is not None and model.num_reg_images() >= 2:
+            yield model
 
 
 def _adjusted(

@@ -6,7 +6,8 @@ looks good is not believed before it was asked whether a focal length of its own
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -34,7 +35,13 @@ SMOOTH_WORTH = 0.001
 """A smoother curve may raise the mean robust cost by this part, or by twice what fitting noise gains on average: one
 focal length more for every two offsets of an observation."""
 
+MOST_FRAMES = 0.9
+"""A solve with one lens that places fewer of the frames is in doubt, whatever it costs."""
+
 MOST_ADJUSTMENTS = 5
+
+MOST_STEP = 0.4
+"""Logarithm of the focal length; a lens that changes more from frame to frame is a solve that fell apart."""
 
 ZOOM = Known(zooms=True)
 
@@ -44,28 +51,42 @@ Solved = TypeVar("Solved")
 
 
 def told_apart(
-    plain: Model | None, count: int, map_zoom: Callable[[], Model | None], known: Known
+    plain: Model | None, count: int, map_zoom: Callable[[], Iterable[Model]], known: Known
 ) -> tuple[Model | None, bool]:
     """The model that explains a shot of `count` frames, and whether its lens zooms.
 
-    `plain` was solved with one lens and is adjusted; `map_zoom` solves with one lens a frame where that is in doubt.
+    `plain` was solved with one lens and is adjusted; where it is in doubt, `map_zoom` solves with one lens a frame, in
+    more than one way: two halves of a shot at different scales are a trap for each of them.
     """
-    freed = None
+    candidates = []
     if plain is not None:
         adjust(plain, FIRST_LOSS, known)
         freed = with_lenses(plain, shared=False)
         _settle(freed)
-        if plain.num_reg_images() == count and not asks_for_zoom(freed, plain):
+        if plain.num_reg_images() >= MOST_FRAMES * count and not asks_for_zoom(freed, plain):
             return plain, False
-    mapped = map_zoom()
-    if mapped is None:
+        candidates.append(freed)
+    zoomed = best_zoom([*candidates, *map_zoom()], ordered=True)
+    if zoomed is None:
         return plain, False
-    _settle(mapped)
-    zoomed = mapped if freed is None else _better(freed, mapped)
     tied = with_lenses(zoomed, shared=True)
     adjust(tied, FIRST_LOSS, known)
     one = tied if plain is None else _better(plain, tied)
     return (zoomed, True) if asks_for_zoom(zoomed, tied) and asks_for_zoom(zoomed, one) else (one, False)
+
+
+def best_zoom(models: Iterable[Model], *, ordered: bool) -> Model | None:
+    """The best of `models`, with one lens a frame, once adjusted; None where all of them fell apart."""
+    candidates = list(models)
+    for model in candidates:
+        _settle(model)
+    candidates = [model for model in candidates if not ordered or _is_steady(model)]
+    return reduce(_better, candidates) if candidates else None
+
+
+def _is_steady(zoomed: Model) -> bool:
+    """Whether no lens jumps from one placed frame to the next."""
+    return bool((np.abs(np.diff(_log_focals(zoomed))) < MOST_STEP).all())
 
 
 def _settle(zoomed: Model) -> None:
