@@ -84,7 +84,7 @@ class Scene:
     ) -> None:
         self._model, self._run, self._device, self._report = model, run, device, report
         self._chunks = memory.plan(run, device.kind, device.free_bytes())
-        self._images: Tensor | None = torch.from_numpy(images).permute(0, 3, 1, 2)[None].float().div_(255)
+        self._images: Tensor | None = torch.from_numpy(images).permute(0, 3, 1, 2)[None]
         self._features: Features | None = self._retried(self._compute_features)
         self._images = None
 
