@@ -19,7 +19,8 @@ from vggt_blender.exchange.messages import JobError  # noqa: E402
 from vggt_blender.exchange.reconstruction import load_reconstruction  # noqa: E402
 from vggt_blender.inference import memory  # noqa: E402
 from vggt_blender.inference.checkpoints import load_model, save  # noqa: E402
-from vggt_blender.inference.devices import choose_device  # noqa: E402
+from vggt_blender.inference.devices import Device, choose_device  # noqa: E402
+from vggt_blender.inference.predictor import Predictor  # noqa: E402
 from vggt_blender.inference.preprocessing import prepare  # noqa: E402
 from vggt_blender.model import VGGT, VGGTConfig  # noqa: E402
 
@@ -212,6 +213,24 @@ def test_plan_prefers_large_chunks_and_keeps_to_the_memory() -> None:
     positions = [memory.SIZES["cuda"].index(size) for size in sizes]
     assert positions == sorted(positions)
     assert positions[-1] > positions[0]
+
+
+def test_weights_that_do_not_fit_are_refused_before_they_move(checkpoint: Path) -> None:
+    class Full(Device):
+        def free_bytes(self) -> int:
+            return 10_000
+
+    with pytest.raises(JobError, match=r"weights need 0\..* GB, 0\.0 GB is free .*--device cpu"):
+        Predictor(checkpoint, Full("cuda", None, "a small card"))
+
+
+def test_numbers_that_overflow_are_no_result(pictures: list[Path], checkpoint: Path, tmp_path: Path) -> None:
+    state = load_model(checkpoint).state_dict()
+    state["aggregator.frame_blocks.3.mlp.fc2.bias"][0] = torch.inf
+    [broken] = save(state, VGGTConfig.from_dict(SMALL), tmp_path / "overflows.safetensors")
+    with pytest.raises(JobError, match=r"no finite numbers .*--device cpu"):
+        run_job(job(pictures, tmp_path / "out", broken), Silent())
+    assert not (tmp_path / "out").exists()
 
 
 EXHAUSTED = """

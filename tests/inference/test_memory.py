@@ -33,9 +33,11 @@ def run(images):
     for head in {"depth", "point"} & set(heads):
         for _ in model.maps(features, head):
             pass
+    if "track" in heads:
+        model.tracks(features, torch.full((1, 4, 2), 20.0))
 
 with torch.inference_mode():
-    run(torch.rand(1, 1, 3, 28, 42))  # what the libraries keep for themselves
+    run(torch.rand(1, 1, 3, 140, 154))  # what the libraries keep for themselves
     images = torch.rand(1, frames, 3, *size)
     before, sampler = anonymous_bytes(), PeakMemory()
     run(images)
@@ -56,14 +58,24 @@ WIDE_HEAD = {
     "dpt": LAYERS,
     "track_head": None,
 }
+WIDE_TRACKER = {
+    **WIDE_TRUNK,
+    "aggregator": {"embed_dim": 32, "depth": 2, "num_heads": 2, "patch_embed": "conv"},
+    "track_head": {"out_channels": [8, 8, 16, 16], "hidden_size": 32, "depth": 1, "num_heads": 2, "iters": 1, **LAYERS},
+}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux tells it")
 @pytest.mark.parametrize(
     ("sizes", "frames", "heads"),
-    [(WIDE_TRUNK, 10, ["camera"]), (WIDE_HEAD, 1, ["camera", "depth"]), (WIDE_HEAD, 5, ["camera", "depth"])],
-    ids=["trunk", "head", "levels"],
+    [
+        (WIDE_TRUNK, 10, ["camera"]),
+        (WIDE_HEAD, 1, ["camera", "depth"]),
+        (WIDE_HEAD, 5, ["camera", "depth"]),
+        (WIDE_TRACKER, 6, ["camera", "track"]),
+    ],
+    ids=["trunk", "head", "levels", "tracks"],
 )
 def test_plan_agrees_with_what_a_run_takes(sizes: dict[str, object], frames: int, heads: list[str]) -> None:
     process = subprocess.run(

@@ -1,7 +1,7 @@
 """The network against its formulas written down plainly: shapes that the reference networks do not have.
 
-Portrait and landscape grids that differ from the training grid, more frames than a chunk, several scenes, both orders of
-special tokens. Everything here is float64, with attention as a full matrix and rotation as complex numbers.
+Portrait and landscape grids that differ from the training grid, more frames than a chunk, several scenes. Everything
+here is float64, with attention as a full matrix and rotation as complex numbers.
 """
 
 import math
@@ -40,7 +40,7 @@ class Formulas:
         return F.conv2d(x, self.w[f"{name}.weight"], self.w.get(f"{name}.bias"), **options)
 
     def block(self, x, name, eps=1e-5, positions=None):
-        n, width = x.shape[-2:]
+        width = x.shape[-1]
         y = self.linear(self.norm(x, f"{name}.norm1", eps), f"{name}.attn.qkv")
         q, k, v = y.reshape(*x.shape[:-1], 3, HEADS, width // HEADS).movedim(-2, -4).unbind(-2)  # (..., heads, N, d)
         if positions is not None:
@@ -197,10 +197,16 @@ def test_network_is_what_its_formulas_say(model, close, scenes, frames, rows, co
 
 @torch.inference_mode()
 def test_type_and_layout_of_the_pictures_do_not_matter(model, close):
-    images = torch.rand(2, 3, 42, 56).half()
-    exact = model(images.float())
+    whole = torch.randint(0, 256, (2, 3, 42, 56), dtype=torch.uint8)
+    images = (whole.float() / 255).half()
     turned = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-    for same in (images, images.double(), turned.float()):
+    same_as(model, images.float(), (images, images.double(), turned.float()), close)
+    same_as(model, whole.float() / 255, (whole,), close)
+
+
+def same_as(model, images, others, close):
+    exact = model(images)
+    for same in others:
         found = model(same)
         for name in ("pose_enc", "depth", "world_points"):
             close(found[name], exact[name], 1e-5 * exact[name].abs().max())

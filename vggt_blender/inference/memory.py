@@ -72,11 +72,19 @@ class Run:
         channels = [config.features // 2 for config in (self.config.depth, self.config.point) if config]
         return frames * height * width * max(channels, default=0) * SINGLE * MAP_COPIES
 
+    def tracks_bytes(self) -> int:
+        """The tracker's feature maps of all frames: as they come, and normalised with their halvings."""
+        track = self.config.track
+        if track is None or "track" not in self.heads:
+            return 0
+        rows, columns = (side // track.down_ratio for side in self.image_size)
+        return int(self.frames * rows * columns * track.latent_dim * SINGLE * (1 + 4 / 3))
+
     def peak_bytes(self, chunks: Chunks) -> int:
         """Peak of the run beside the weights, on the device."""
         levels = 0 if chunks.levels_device is not None else self.levels_bytes()
         aggregator = self.tokens_bytes() + levels + self.block_bytes(chunks.frames or 1)
-        return max(aggregator, levels + self.maps_bytes(chunks.maps or 1))
+        return max(aggregator, levels + self.maps_bytes(chunks.maps or 1), levels + self.tracks_bytes())
 
     def _linear_bytes(self) -> int:
         return SINGLE if self.half is None else 2
@@ -92,6 +100,16 @@ def plan(run: Run, device: str, free: int) -> Chunks:
         if run.peak_bytes(chunks) <= usable:
             return chunks
     raise too_large(run, device, free)
+
+
+def check_weights(needed: int, free: int) -> None:
+    """Raise `JobError` where weights of `needed` bytes cannot go to a device with `free` bytes."""
+    if needed > free:
+        raise JobError(
+            "out_of_memory",
+            f"The weights need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on this device: close other programs "
+            "that use it, or use --device cpu.",
+        )
 
 
 def smaller(chunks: Chunks, device: str) -> Chunks | None:

@@ -50,7 +50,10 @@ class Predictor:
 
     def __init__(self, path: Path, device: Device) -> None:
         self.path, self.device = path, device
-        self._model = load_model(path, half=device.half).to(device.kind)
+        model = load_model(path, half=device.half)
+        if device.kind != "cpu":
+            memory.check_weights(sum(value.nbytes for value in model.state_dict().values()), device.free_bytes())
+        self._model = model.to(device.kind)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -84,7 +87,7 @@ class Scene:
     ) -> None:
         self._model, self._run, self._device, self._report = model, run, device, report
         self._chunks = memory.plan(run, device.kind, device.free_bytes())
-        self._images: Tensor | None = torch.from_numpy(images).permute(0, 3, 1, 2)[None].float().div_(255)
+        self._images: Tensor | None = torch.from_numpy(images).permute(0, 3, 1, 2)[None]
         self._features: Features | None = self._retried(self._compute_features)
         self._images = None
 
@@ -97,6 +100,12 @@ class Scene:
     def cameras(self) -> Cameras:
         """Poses and lenses of all frames."""
         pose = self._model.poses(self._need())[-1][0].cpu().double()  # in this order: Apple's GPUs have no float64
+        if not bool(pose.isfinite().all()):
+            raise JobError(
+                "not_finite",
+                f"The network's answer has no finite numbers in {self._device.half or torch.float32} on "
+                f"{self._device.name}: use --device cpu, or another model.",
+            )
         extrinsics, intrinsics = decode_pose(pose, self._run.image_size)
         focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=-1)
         return Cameras(extrinsics.numpy(), focal.numpy())

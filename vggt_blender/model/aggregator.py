@@ -53,8 +53,8 @@ class Aggregator(nn.Module):
     def forward(self, images: Tensor, emit: Emit, layers: set[int], patches_of_last: bool, chunks: Chunks) -> None:
         """Run as far as the last of `layers`, handing each of them to `emit`.
 
-        images: (B, S, 3, H, W) in 0..1, on any device. With `patches_of_last` off, nobody reads more of the last
-        layer's global tokens than the camera token, and only that is computed and emitted, (B, f, 1, C).
+        images: (B, S, 3, H, W), floats in 0..1 or bytes, on any device. With `patches_of_last` off, nobody reads more
+        of the last layer's global tokens than the camera token, and only that is computed and emitted, (B, f, 1, C).
         """
         sizes, last = self.config, max(layers)
         tokens = self.embed(images, chunks)
@@ -86,7 +86,8 @@ class Aggregator(nn.Module):
         """The tokens (B, S, P, C) of all frames, as alternating attention starts from them."""
         total, tokens = images.shape[1], None
         for frames in chunks.of_frames(self.camera_token.device, total):
-            patches = self.encode(images[:, frames].to(self.camera_token))
+            part = images[:, frames].to(self.camera_token)
+            patches = self.encode(part if images.is_floating_point() else part / 255)
             variants = [min(frame, 1) for frame in range(frames.start, frames.stop)]
             special = torch.cat([self.camera_token, self.register_token], dim=2)[:, variants]
             part = torch.cat([special.expand(len(images), -1, -1, -1), patches], dim=2)

@@ -67,8 +67,8 @@ class VGGT(nn.Module):
 
         Parameters
         ----------
-        images : float (S, 3, H, W) or (B, S, 3, H, W) in 0..1, H and W multiples of the patch size. May stay on the
-            CPU: they travel a few frames at a time.
+        images : (S, 3, H, W) or (B, S, 3, H, W), floats in 0..1 or bytes, H and W multiples of the patch size. May stay
+            on the CPU: they travel a few frames at a time.
         query_points : float (B, N, 2) or (N, 2), x and y in pixels of frame 0. Without them nothing is tracked.
         heads : some of "camera", "depth", "point", "track"; None: all that the network has.
         chunks : how much is worked on at once; the results do not depend on it.
@@ -160,7 +160,7 @@ class VGGT(nn.Module):
         assert self.track_head is not None
         points = query_points if query_points.dim() == 3 else query_points[None]
         with full_precision(maps):
-            return self.track_head.tracker(maps, points.to(maps))
+            return self.track_head.tracker(maps, points.to(maps).expand(len(maps), -1, -1))
 
     def heads(self, names: Sequence[str] | None, queries: bool) -> tuple[str, ...]:
         """Which heads `names` asks for, in order; None: all there are, tracks only where there are `queries`.
