@@ -113,7 +113,7 @@ def test_focal_lengths_follow_a_smooth_curve() -> None:
     found, zooms = told_apart(model(around(), curve, 500), COUNT, lambda: [freed], Known())
     assert zooms
     assert found is not None
-    smooth = smooth_focals(found, FIRST_LOSS)
+    smooth = smooth_focals(found, FIRST_LOSS, Known())
     bend = [np.abs(np.diff(np.log(focals(each) / curve), 2)).mean() for each in (found, smooth)]
     assert bend[1] < bend[0] / 3
     assert np.abs(focals(smooth) / curve - 1).mean() <= 1.1 * np.abs(focals(found) / curve - 1).mean()

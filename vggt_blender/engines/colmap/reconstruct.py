@@ -78,7 +78,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     model, mapper, known = _mapped(matched, cameras, job.known, ordered, report)
     adjusted = _adjusted(model, frames, writer.staging, known, report)
     if known.zooms and ordered:
-        adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss))
+        adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, known))
     solution = solution_of(adjusted.model, _scales(frames))
     _warn_of_unplaced(frames, solution, report)
     write_depth(writer, solution, places, pictures.masks, report)
@@ -187,7 +187,7 @@ def _mapped(
     count = len(matched.frames)
     report.progress("cameras", 0, count)
     if known.zooms:
-        model, mapper = best_zoom(_zoom_models(matched, known, report), ordered=ordered), "zoom"
+        model, mapper = best_zoom(_zoom_models(matched, known, report), known, ordered=ordered), "zoom"
     else:
         model, mapper = _solved(matched, cameras, known, report)
     if ordered and not known.zooms and not known.holds_focal:

@@ -43,8 +43,6 @@ MOST_ADJUSTMENTS = 5
 MOST_STEP = 0.4
 """Logarithm of the focal length; a lens that changes more from frame to frame is a solve that fell apart."""
 
-ZOOM = Known(zooms=True)
-
 Array = NDArray[np.float64]
 Model: TypeAlias = pycolmap.Reconstruction
 Solved = TypeVar("Solved")
@@ -62,11 +60,11 @@ def told_apart(
     if plain is not None:
         adjust(plain, FIRST_LOSS, known)
         freed = with_lenses(plain, shared=False)
-        _settle(freed)
+        _settle(freed, known)
         if plain.num_reg_images() >= MOST_FRAMES * count and not asks_for_zoom(freed, plain):
             return plain, False
         candidates.append(freed)
-    zoomed = best_zoom([*candidates, *map_zoom()], ordered=True)
+    zoomed = best_zoom([*candidates, *map_zoom()], known, ordered=True)
     if zoomed is None:
         return plain, False
     tied = with_lenses(zoomed, shared=True)
@@ -75,11 +73,11 @@ def told_apart(
     return (zoomed, True) if asks_for_zoom(zoomed, tied) and asks_for_zoom(zoomed, one) else (one, False)
 
 
-def best_zoom(models: Iterable[Model], *, ordered: bool) -> Model | None:
+def best_zoom(models: Iterable[Model], known: Known, *, ordered: bool) -> Model | None:
     """The best of `models`, with one lens a frame, once adjusted; None where all of them fell apart."""
     candidates = list(models)
     for model in candidates:
-        _settle(model)
+        _settle(model, known)
     candidates = [model for model in candidates if not ordered or _is_steady(model)]
     return reduce(_better, candidates) if candidates else None
 
@@ -89,11 +87,11 @@ def _is_steady(zoomed: Model) -> bool:
     return bool((np.abs(np.diff(_log_focals(zoomed))) < MOST_STEP).all())
 
 
-def _settle(zoomed: Model) -> None:
+def _settle(zoomed: Model, known: Known) -> None:
     """Adjust until little changes: the way from one focal length to many is a long and flat one."""
     cost = np.inf
     for _ in range(MOST_ADJUSTMENTS):
-        adjust(zoomed, FIRST_LOSS, ZOOM)
+        adjust(zoomed, FIRST_LOSS, known)
         before, cost = cost, robust_cost(zoomed, FIRST_LOSS)
         if cost > (1 - SMOOTH_WORTH) * before:
             break
@@ -159,15 +157,17 @@ def with_lenses(model: Model, *, shared: bool) -> Model:
     return made
 
 
-def smooth_focals(model: Model, loss: float) -> Model:
+def smooth_focals(model: Model, loss: float, known: Known) -> Model:
     """`model`, whose frames follow each other, with the smoothest focal curve that explains it about as well."""
 
     def held_at(log_focals: Array) -> tuple[Model, float]:
         smoother = Model(model)
         for identifier, value in zip(sorted(model.reg_image_ids()), log_focals, strict=True):
             camera = smoother.cameras[smoother.images[identifier].camera_id]
-            camera.params = [float(np.exp(value)), *camera.params[1:]]
-        adjust(smoother, loss, ZOOM, probe=True)
+            params = np.array(camera.params)
+            params[list(camera.focal_length_idxs())] = np.exp(value)
+            camera.params = params
+        adjust(smoother, loss, known, probe=True)
         return smoother, robust_cost(smoother, loss)
 
     curve = _log_focals(model)
