@@ -78,7 +78,7 @@ class VGGT_OT_export_in_backend(NeedsShot, bpy.types.Operator):
     def work(self, context: bpy.types.Context, shot: Holder) -> None:
         request = self._request(shot)
         python = None if runs_here(context) else interpreter(context)
-        title = f"{shot.name}, {Path(request.output).name}"
+        title = f"{shot.name} plates" if self.format == "UNDISTORTED" else Path(request.output).name
         task = session.start(python, request, title, context.scene, "keep")
         pump.watch()
         if bpy.app.background:

@@ -240,7 +240,7 @@ class Session:
         elif task.job.to == STRAIGHT:
             task.stage, task.arrived = "Updating", path.parent
         else:
-            self._end(task, Notice(f"Written to '{path}'."))
+            self._end(task, Notice(f"Written into '{path.parent}'."))
 
     def _fail(self, failure: Exception) -> None:
         notice, task = notice_of(failure), self._running or self.task

@@ -19,7 +19,7 @@ from .text import draw_wrapped
 # two ways to import a listed result again: label, icon, and what becomes of the shot and the scene's settings
 IMPORTS = (("Update", "FILE_REFRESH", "update", "keep"), ("Import Again", "IMPORT", "new", "ask"))
 
-NARROW_PX = 230  # a sidebar in which two buttons with these words do not stand side by side
+NARROW_PX = 265  # a sidebar in which two buttons with these words do not stand side by side
 
 
 class VGGT_PT_shot(Tab, bpy.types.Panel):
