@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .exchange.job import DEVICES, ENGINES, SOURCE_KINDS, FrameRange, Job
-from .exchange.known import Distance, Known
 from .exchange.messages import CANCELLED, JobError, Message, Reporter
 from .exchange.requests import Request
-from .job_options import add_hand_tracks, add_resolve_options, hand_tracks_of, job_again
+from .job_options import add_hand_tracks, add_known, add_resolve_options, hand_tracks_of, job_again, known_of
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -92,33 +91,13 @@ def _add_reconstruct(verbs: Any) -> None:
     verb.add_argument("--refine", action="store_true", help="bundle-adjust the result to sub-pixel")
     verb.add_argument("--smooth", action="store_true", help="smooth the camera path as far as the pictures allow")
     verb.add_argument("--smooth-budget", type=float, default=0.1, metavar="PX", help="a frame may slip by so much")
-    _add_known(verb.add_argument_group("what you know of the shot"))
+    add_known(verb.add_argument_group("what you know of the shot"))
     add_hand_tracks(verb)
     verb.add_argument("--tracks", type=int, default=0, metavar="N", help="vggt: follow N points of the first frame")
     verb.add_argument("--point-head", action="store_true", help="vggt: also write the network's own points")
     verb.add_argument("--overwrite", action="store_true", help="replace a result that DIR already holds")
     verb.add_argument("--messages", choices=("text", "json"), default="text", help="json: one object a line")
     verb.add_argument("--verbose", action="store_true", help="show the libraries' own logs and a failure's details")
-
-
-def _add_known(group: Any) -> None:
-    group.add_argument("--focal-px", type=float, metavar="PX", help="the focal length in pixels of the source")
-    group.add_argument("--focal-mm", type=float, metavar="MM", help="the focal length in mm, with --sensor-mm")
-    group.add_argument("--sensor-mm", type=float, metavar="MM", help="the sensor along the picture's longer side")
-    group.add_argument("--fov", type=float, metavar="DEGREES", help="the field of view across the picture's width")
-    group.add_argument("--focal-as-start", action="store_true", help="the focal length is a guess: solve for it")
-    group.add_argument(
-        "--distortion", type=float, nargs="+", metavar="K", help="K1 K2 [P1 P2 [K3]] of a lens grid, as OpenCV has them"
-    )
-    group.add_argument("--pixel-aspect", type=float, metavar="X", help="a pixel's width / height: 2 for 2:1 anamorphic")
-    group.add_argument("--locked-off", action="store_true", help="the camera turns on the spot")
-    group.add_argument("--zoom", action="store_true", help="the lens zooms: one focal length a frame")
-    group.add_argument(
-        "--distance",
-        nargs=3,
-        metavar=("FRAME", "FRAME", "METRES"),
-        help="between the cameras of two frames, by number (as in --frames) or file name: the scene is in metres then",
-    )
 
 
 def _add_models(verbs: Any) -> None:
@@ -197,30 +176,8 @@ def _job(options: Arguments) -> Job:
         tracks=max(0, options.tracks),
         point_head=options.point_head,
         overwrite=options.overwrite,
-        known=_known(options),
+        known=known_of(options),
         hand_tracks=hand_tracks_of(options),
-    )
-
-
-def _known(options: Arguments) -> Known:
-    distance = None
-    if options.distance is not None:
-        first, second, meters = options.distance
-        try:
-            distance = Distance(first, second, float(meters))
-        except ValueError:
-            raise JobError("usage", f"--distance is FRAME FRAME METRES; '{meters}' is no number.") from None
-    return Known(
-        focal_px=options.focal_px,
-        focal_mm=options.focal_mm,
-        sensor_mm=options.sensor_mm,
-        fov=options.fov,
-        focal_is_start=options.focal_as_start,
-        distortion=None if options.distortion is None else tuple(options.distortion),
-        locked_off=options.locked_off,
-        zooms=options.zoom,
-        distance=distance,
-        pixel_aspect=options.pixel_aspect,
     )
 
 

@@ -112,7 +112,7 @@ def points_by_hand(truth: Truth) -> HandTracks:
         pixel = np.array([(x + 0.5) * first.width / width, (y + 0.5) * first.height / height])
         point = unproject(pixel, first.depth[y, x], first.camera_from_world, first.lens)
         seen = []
-        for number, frame in enumerate(truth.frames):
+        for frame in truth.frames:
             (px, py), depth = project(point, frame.camera_from_world, frame.lens)
             if depth > 0 and 0 < px < frame.width and 0 < py < frame.height:
                 seen.append((Path(frame.name).name, float(px), float(py)))
