@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..exchange.job import count_of
 from ..exchange.known import Distance
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, load_reconstruction
@@ -20,8 +21,8 @@ def scale_to_distance(folder: Path, distance: Distance, report: Reporter) -> Non
 
     Raises `JobError` with code ``usage`` where a frame is not there, not placed, or in the other one's place.
     """
-    frames = load_reconstruction(folder).frames
-    first, second = (_placed(frames, name) for name in (distance.first, distance.second))
+    result = load_reconstruction(folder)
+    first, second = (_placed(result.frames, result.source.kind, name) for name in (distance.first, distance.second))
     apart = float(np.linalg.norm(camera_center(first) - camera_center(second)))
     if apart < 1e-9:
         raise JobError("usage", "The cameras of the distance's two frames are in one place: take two others.")
@@ -29,11 +30,10 @@ def scale_to_distance(folder: Path, distance: Distance, report: Reporter) -> Non
     report.status(f"The scene is in metres: {distance.first} to {distance.second} is {distance.meters:g} m.")
 
 
-def _placed(frames: Sequence[Frame], name: str) -> np.ndarray:
-    """The pose of the frame with that number (index where it has none) or file name."""
+def _placed(frames: Sequence[Frame], kind: str, name: str) -> np.ndarray:
+    """The pose of the frame that is called so, or counted so in a source of that `kind`."""
     for frame in frames:
-        number = frame.index if frame.number is None else frame.number
-        if name in (str(number), frame.name, Path(frame.path).name):
+        if name in (str(count_of(kind, frame.index, frame.number)), frame.name, Path(frame.path).name):
             if frame.pose is None:
                 raise JobError("usage", f"Frame '{name}' of the distance could not be placed: take another.")
             return frame.pose.camera_from_world
