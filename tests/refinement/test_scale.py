@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,20 @@ def test_cameras_and_depth_are_in_metres(shots: Any, painted: Any, tmp_path: Pat
     assert result.extra["note"] == "kept"
     assert result.tracks is not None
     assert any("metres" in line for line in recorder.said)
+
+
+def test_frames_of_a_video_are_counted_from_0(shots: Any, painted: Any, tmp_path: Path) -> None:
+    shot, truth = shots["arc"]
+    folder = tmp_path / "r"
+    painted.solve(folder, shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))
+    document = json.loads((folder / "reconstruction.json").read_text())
+    document["source"]["kind"] = "video"
+    for frame in document["frames"]:
+        frame["number"] = frame["index"] + 1
+    (folder / "reconstruction.json").write_text(json.dumps(document))
+    scale_to_distance(folder, Distance("0", "7", 6.6), painted.Recorder())
+    after = centers(folder)
+    assert np.linalg.norm(after[7] - after[0]) == pytest.approx(6.6)
 
 
 @pytest.mark.parametrize(
