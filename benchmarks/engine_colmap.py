@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from benchmarks.stereo_pairs import stereo_depth
 from vggt_blender.engines.colmap.features import (
     MAX_FEATURES_ORDERED,
-    FeatureFinder,
     Features,
+    find_features,
     working_picture,
     working_scale,
 )
@@ -124,8 +124,7 @@ def run_peers(shot: Path, source: FrameSource, truth: Truth) -> Iterator[Row]:
     """pycolmap's matcher and mappers on our features."""
     clock = Clock()
     clock.progress("features", 0, 1)
-    finder = FeatureFinder(MAX_FEATURES_ORDERED)
-    features = [finder.find(working_picture(picture)) for picture in source]
+    features = list(find_features(((working_picture(picture), None) for picture in source), MAX_FEATURES_ORDERED))
     clock.progress("matching", 0, 1)
     with tempfile.TemporaryDirectory() as scratch:
         database = Path(scratch) / "peer.db"

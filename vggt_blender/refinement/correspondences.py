@@ -5,14 +5,14 @@ Verification does not look at the poses that are to be refined: a match is kept 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from ..engines.colmap.features import FeatureFinder, Features, working_picture
+from ..engines.colmap.features import Features, Look, find_features, working_picture
 from ..engines.colmap.matching import verified_pairs
 from ..exchange.messages import Reporter
 from ..inference.frames import FrameSource
@@ -44,17 +44,19 @@ def find_correspondences(
     source: FrameSource, pairs: Sequence[tuple[int, int]], views: Views, report: Reporter
 ) -> Correspondences:
     """Match and verify `pairs` of the source's frames and join what holds into tracks."""
-    features = find_features(source, report)
+    features = features_of(source, report)
     return correspond(features, pairs, views, report)
 
 
-def find_features(source: FrameSource, report: Reporter) -> list[Features]:
+def features_of(source: FrameSource, report: Reporter) -> list[Features]:
     """Features of every frame in working pixels; masked parts are left out."""
-    finder = FeatureFinder()
-    features = []
-    for position, picture in enumerate(source):
-        report.progress("features", position, len(source.frames))
-        features.append(finder.find(working_picture(picture), source.mask(position)))
+
+    def looks() -> Iterator[Look]:
+        for position, picture in enumerate(source):
+            report.progress("features", position, len(source.frames))
+            yield working_picture(picture), source.mask(position)
+
+    features = list(find_features(looks()))
     report.progress("features", len(source.frames), len(source.frames))
     return features
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...exchange.known import Known
 from .features import Gray
 from .mapping import drop_loose_frames
+from .parallel import threads
 from .solution import Observations, Solution, solution_of
 from .subpixel import sharpen
 
@@ -104,7 +105,7 @@ def adjust(model: pycolmap.Reconstruction, loss: float, known: Known, *, probe: 
     options.ceres.loss_function_scale = loss
     options.ceres.solver_options.max_num_iterations = PROBE_ROUNDS if probe else ROUNDS
     options.ceres.solver_options.function_tolerance = 1e-6
-    options.ceres.solver_options.num_threads = 2
+    options.ceres.solver_options.num_threads = threads()
     config = pycolmap.BundleAdjustmentConfig()
     for identifier in model.reg_image_ids():
         config.add_image(identifier)

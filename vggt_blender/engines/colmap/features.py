@@ -6,12 +6,18 @@ one scale.
 
 from __future__ import annotations
 
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pycolmap
 from numpy.typing import NDArray
+
+from .parallel import threads
 
 WORKING_SIDE = 1600
 """Pictures with a longer side are reduced to this many pixels before features are looked for."""
@@ -24,6 +30,9 @@ MAX_FEATURES_ORDERED = 4096
 
 Gray = NDArray[np.uint8]
 
+Look = tuple[Gray, NDArray[np.bool_] | None]
+"""A grey picture (h, w), and a mask of any size that is True where to look; None: everywhere."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -35,6 +44,12 @@ class Features:
     def some(self, rows: NDArray[np.bool_] | slice) -> Features:
         """Those that `rows` says."""
         return Features(self.xy[rows], self.descriptors[rows])
+
+    def within(self, mask: NDArray[np.bool_], size: tuple[int, ...]) -> Features:
+        """Those where `mask` (any size) is True, in a picture of `size` (h, w)."""
+        scale = np.array([mask.shape[1] / size[1], mask.shape[0] / size[0]])
+        column, row = np.clip((self.xy * scale).astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1]).T
+        return self.some(mask[row, column])
 
 
 def working_scale(width: int, height: int) -> float:
@@ -54,23 +69,41 @@ def working_picture(picture: NDArray[np.uint8]) -> Gray:
     return np.asarray(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
-class FeatureFinder:
-    """Finds up to `most` SIFT features in a picture."""
+def find_features(looks: Iterable[Look], most: int = MAX_FEATURES) -> Iterator[Features]:
+    """Up to `most` SIFT features of each of `looks` in order, small details first.
 
-    def __init__(self, most: int = MAX_FEATURES) -> None:
-        self._most = most
-        options = pycolmap.FeatureExtractionOptions(use_gpu=False, num_threads=1)
-        options.sift.max_num_features = most
-        self._extractor = pycolmap.FeatureExtractor.create(options)
+    COLMAP works on several pictures at once only where they are files: a few at a time pass through a folder.
+    """
+    options = pycolmap.FeatureExtractionOptions(use_gpu=False, num_threads=threads())
+    options.sift.max_num_features = most
+    waiting = iter(looks)
+    while some := list(itertools.islice(waiting, _AT_ONCE * threads())):
+        with tempfile.TemporaryDirectory(prefix="vggt-features-") as folder:
+            found = list(_found_in(Path(folder), [gray for gray, _ in some], options))
+        for features, (gray, mask) in zip(found, some, strict=True):
+            seen = features if mask is None else features.within(mask, gray.shape)
+            yield seen.some(slice(most))
 
-    def find(self, gray: Gray, mask: NDArray[np.bool_] | None = None) -> Features:
-        """Features of a grey picture (h, w), small details first; `mask` (any size) is True where to look."""
-        keypoints, descriptors = self._extractor.extract_from_uint8_array(np.ascontiguousarray(gray))
-        xy = np.array([(point.x, point.y) for point in keypoints], np.float64).reshape(-1, 2)
-        values = np.asarray(descriptors.data, np.float32)
-        values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
-        if mask is not None and len(xy):
-            scale = np.array([mask.shape[1] / gray.shape[1], mask.shape[0] / gray.shape[0]])
-            column, row = np.clip((xy * scale).astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1]).T
-            xy, values = xy[mask[row, column]], values[mask[row, column]]
-        return Features(xy[: self._most], values[: self._most])
+
+_AT_ONCE = 2  # pictures a thread: the slowest of them is waited for, and progress is told in between
+
+
+def _found_in(folder: Path, pictures: Sequence[Gray], options: pycolmap.FeatureExtractionOptions) -> Iterator[Features]:
+    names = [f"{position:06d}.pgm" for position in range(len(pictures))]
+    for name, picture in zip(names, pictures, strict=True):
+        (folder / name).write_bytes(cv2.imencode(".pgm", picture)[1].tobytes())
+    pycolmap.extract_features(folder / "features.db", folder, names, extraction_options=options)
+    database = pycolmap.Database.open(folder / "features.db")
+    try:
+        identifiers = {image.name: image.image_id for image in database.read_all_images()}
+        for name in names:
+            keypoints = database.read_keypoints(identifiers[name])
+            descriptors = database.read_descriptors(identifiers[name]).data
+            yield _features(np.asarray(keypoints, np.float64), np.asarray(descriptors, np.float32))
+    finally:
+        database.close()
+
+
+def _features(keypoints: NDArray[np.float64], descriptors: NDArray[np.float32]) -> Features:
+    length = np.linalg.norm(descriptors, axis=1, keepdims=True)
+    return Features(keypoints[:, :2].reshape(-1, 2), descriptors.reshape(-1, 128) / np.maximum(length, 1e-9))

@@ -14,6 +14,7 @@ import pycolmap
 from ...exchange.known import Known
 from .features import Features
 from .matching import VerifiedPair
+from .parallel import threads
 
 DEFAULT_FOCAL = 1.2
 """Focal length over the longer side where neither EXIF nor the matches tell."""
@@ -33,7 +34,6 @@ NARROW_ANGLE = 2.0
 """Degrees between the rays of the first two frames where COLMAP's own 16 find none: two or three frames of a shot."""
 
 _SEED = 0
-_THREADS = 2
 
 
 def initial_camera(
@@ -152,7 +152,7 @@ def run_mapper(
 
 
 def _global_options(known: Known) -> pycolmap.GlobalPipelineOptions:
-    options = pycolmap.GlobalPipelineOptions(random_seed=_SEED, num_threads=_THREADS)
+    options = pycolmap.GlobalPipelineOptions(random_seed=_SEED, num_threads=threads())
     options.mapper.track_required_tracks_per_view = TRACKS_PER_FRAME
     options.mapper.bundle_adjustment.refine_focal_length = not known.holds_focal
     options.mapper.bundle_adjustment.refine_extra_params = known.distortion is None
@@ -160,7 +160,7 @@ def _global_options(known: Known) -> pycolmap.GlobalPipelineOptions:
 
 
 def _incremental_options(known: Known, continues: bool, narrow: bool) -> pycolmap.IncrementalPipelineOptions:
-    options = pycolmap.IncrementalPipelineOptions(random_seed=_SEED, num_threads=_THREADS, extract_colors=False)
+    options = pycolmap.IncrementalPipelineOptions(random_seed=_SEED, num_threads=threads(), extract_colors=False)
     options.min_model_size = 2
     options.ba_refine_focal_length = not known.holds_focal
     options.ba_refine_extra_params = known.distortion is None

@@ -15,6 +15,7 @@ import pycolmap
 from numpy.typing import NDArray
 
 from .features import Features
+from .parallel import threads
 
 RATIO = 0.8
 """A match must be this much closer (in angle) than the second best."""
@@ -164,9 +165,10 @@ def verified_pairs(
         more = verified(pair, found.matches[near])
         return more if more is not None and more.inliers > sure.inliers else sure
 
-    with ThreadPoolExecutor(2) as pool:
-        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-            some = pairs[start : start + _PAIRS_AT_ONCE]
+    at_once = max(_PAIRS_AT_ONCE, 2 * threads())
+    with ThreadPoolExecutor(threads()) as pool:
+        for start in range(0, len(pairs), at_once):
+            some = pairs[start : start + at_once]
             yield from pool.map(check, some, [match(features[first], features[second]) for first, second in some])
 
 

@@ -22,9 +22,10 @@ from .dense import write_depth
 from .features import (
     MAX_FEATURES,
     MAX_FEATURES_ORDERED,
-    FeatureFinder,
     Features,
     Gray,
+    Look,
+    find_features,
     working_picture,
     working_scale,
 )
@@ -96,18 +97,23 @@ def _read(
     """One pass over the pictures: their features, and their colors at the depth maps' size."""
     assert writer.color is not None
     bars = Bars()
-    finder = FeatureFinder(MAX_FEATURES if source.source.kind == "images" else MAX_FEATURES_ORDERED)
     pictures = _Pictures([], [], [])
-    for position, (picture, place) in enumerate(zip(source, places, strict=True)):
-        report.progress("features", position, len(places))
-        mask = source.mask(position)
-        gray = working_picture(picture)
-        np.save(_working_file(writer.staging, position), gray)
-        bars.look(gray)
-        pictures.shapes.append(gray.shape)
-        pictures.features.append(finder.find(gray, mask))
-        pictures.masks.append(None if mask is None else place.reduced(np.where(mask, 255, 0).astype(np.uint8)) > 254)
-        writer.color[position][place.window] = place.reduced(picture)
+    color = writer.color
+
+    def looks() -> Iterator[Look]:
+        for position, (picture, place) in enumerate(zip(source, places, strict=True)):
+            report.progress("features", position, len(places))
+            mask, gray = source.mask(position), working_picture(picture)
+            np.save(_working_file(writer.staging, position), gray)
+            bars.look(gray)
+            pictures.shapes.append(gray.shape)
+            usable = None if mask is None else place.reduced(np.where(mask, 255, 0).astype(np.uint8)) > 254
+            pictures.masks.append(usable)
+            color[position][place.window] = place.reduced(picture)
+            yield gray, mask
+
+    most = MAX_FEATURES if source.source.kind == "images" else MAX_FEATURES_ORDERED
+    pictures.features.extend(find_features(looks(), most))
     report.progress("features", len(places), len(places))
     _leave_bars_out(pictures, bars)
     return pictures
