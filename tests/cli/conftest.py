@@ -122,11 +122,20 @@ def shell() -> Iterator[Shell]:
 @pytest.fixture
 def many_pictures(tmp_path: Path) -> Path:
     """A folder that takes a good while to look through: one large picture under many names."""
-    folder = tmp_path / "many"
+    return repeated(tmp_path / "many", 5000)
+
+
+@pytest.fixture
+def slow_pictures(tmp_path: Path) -> Path:
+    """A folder that is looked through quickly, but not for features."""
+    return repeated(tmp_path / "slow", 60)
+
+
+def repeated(folder: Path, count: int) -> Path:
     folder.mkdir()
     noise = np.random.default_rng(1).integers(0, 255, (1500, 2000, 3), np.uint8)
     Image.fromarray(noise).save(folder / "0.jpg")
-    for number in range(1, 5000):
+    for number in range(1, count):
         os.link(folder / "0.jpg", folder / f"{number}.jpg")
     return folder
 
