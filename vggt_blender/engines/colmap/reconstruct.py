@@ -34,7 +34,7 @@ from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, writ
 from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, verified_pairs
 from .overlays import Bars, overlay_features, within
 from .solution import Solution, solution_of
-from .turning import finish_turning, turning_camera
+from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
 from .zoom import best_zoom, smooth_focals, told_apart
 
 USES_MASKS = True
@@ -73,9 +73,12 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     cameras = _cameras(frames, job.known)
     pairs = _matched(pictures.features, cameras, ordered, report)
     turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, ordered, report)
-    if turned is not None:
-        return finish_turning(writer, source.source, frames, places, turned, job.known)
     matched = _Matched(writer.staging / "matches.db", frames, pictures.features, pairs)
+    if turned is not None and is_doubtful(turned, job.known):
+        turned = None if moves(_solved(matched, cameras, job.known, report)[0], turned) else turned
+    if turned is not None:
+        tell(turned, job.known, report)
+        return finish_turning(writer, source.source, frames, places, turned, job.known)
     model, mapper, known = _mapped(matched, cameras, job.known, ordered, report)
     adjusted = _adjusted(model, frames, writer.staging, known, report)
     if known.zooms and ordered:

@@ -20,6 +20,7 @@ from ...exchange.reconstruction import Source, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...geometry.cameras import Lens
 from ...inference.frames import SourceFrame
+from .adjustment import FIRST_LOSS, adjust, robust_cost
 from .features import Features, working_scale
 from .layout import Placement
 from .matching import VerifiedPair
@@ -39,6 +40,10 @@ MEDIAN, MOST = 0.75, 2.0
 ZOOM_WORTH, LEAST_TURNING_RANGE = 0.2, 0.02
 """By what part focal lengths of their own must lower the robust cost, and differ, for a turning camera to zoom: on a
 tripod the lens swings a little forwards and back, too."""
+
+HELD, FAR_BETTER = 0.5, 0.25
+"""A camera that moves takes the place of one that turns and zooms where it explains this share of the observations with
+this part of the robust cost: the freer explanation is a little better in any case."""
 
 _FLAT = {
     int(kind)
@@ -99,10 +104,32 @@ def turning_camera(
             "lens distorts, or the camera is not locked off."
         )
     report.progress("cameras", len(frames), len(frames))
-    report.status("The camera only turns: solved as rotation from one place, so there are no depth maps and no points.")
-    if not known.zooms and len(set(turned.views.focal[turned.views.placed])) > 1:
-        report.status("The lens zooms: every frame has a focal length of its own.")
     return turned
+
+
+def is_doubtful(turned: Panorama, known: Known) -> bool:
+    """Whether a zoom that nobody announced is needed: a camera that moves before a wall may look like that, too."""
+    return not known.locked_off and not known.zooms and _zooms(turned)
+
+
+def moves(mapped: pycolmap.Reconstruction | None, turned: Panorama) -> bool:
+    """Whether `mapped`, a moving camera with one lens, explains far better what `turned` does by turns and a zoom."""
+    if mapped is None or mapped.num_reg_images() < turned.views.placed.sum():
+        return False
+    adjust(mapped, FIRST_LOSS, Known())
+    held = mapped.compute_num_observations() >= HELD * len(turned.error)
+    return held and robust_cost(mapped, FIRST_LOSS) < FAR_BETTER * float(np.log1p(turned.error**2).mean())
+
+
+def tell(turned: Panorama, known: Known, report: Reporter) -> None:
+    """Say what `turned` found."""
+    report.status("The camera only turns: solved as rotation from one place, so there are no depth maps and no points.")
+    if not known.zooms and _zooms(turned):
+        report.status("The lens zooms: every frame has a focal length of its own.")
+
+
+def _zooms(turned: Panorama) -> bool:
+    return len(set(turned.views.focal[turned.views.placed])) > 1
 
 
 def _with_zoom(turned: Panorama, table: Observations, matches: Sequence[Match], views: Views, known: Known) -> Panorama:
@@ -177,8 +204,7 @@ def finish_turning(
         mine = error[table.frame == position]
         pose = pose_of(views, position) if views.placed[position] else None
         written.append(frame.solved(pose, place.depth_to_image, frame_quality(mine)))
-    zooms = len(set(views.focal[views.placed])) > 1
-    settings = {"mapper": "turns", "zooms": zooms, "pycolmap": pycolmap.__version__, "known": known.given()}
+    settings = {"mapper": "turns", "zooms": _zooms(turned), "pycolmap": pycolmap.__version__, "known": known.given()}
     return writer.finish(
         engine={
             "name": "colmap",
