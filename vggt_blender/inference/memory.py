@@ -21,6 +21,9 @@ USABLE_SHARE = 0.9
 # Arrays of full resolution and half the features that a DPT head's last steps hold at once: input, output, workspace.
 MAP_COPIES = 3
 
+# The tracker's feature maps that are held at once: as they come, normalised, a third in halvings, and workspace.
+TRACK_COPIES = 2.65
+
 _GPU_SIZES = (
     *(Chunks(frames=size, maps=max(1, size // 2)) for size in (16, 8, 4, 2, 1)),
     Chunks(frames=1, maps=1, levels_device=torch.device("cpu")),
@@ -73,12 +76,12 @@ class Run:
         return frames * height * width * max(channels, default=0) * SINGLE * MAP_COPIES
 
     def tracks_bytes(self) -> int:
-        """The tracker's feature maps of all frames: as they come, and normalised with their halvings."""
+        """The tracker's feature maps of all frames."""
         track = self.config.track
         if track is None or "track" not in self.heads:
             return 0
         rows, columns = (side // track.down_ratio for side in self.image_size)
-        return int(self.frames * rows * columns * track.latent_dim * SINGLE * (1 + 4 / 3))
+        return int(self.frames * rows * columns * track.latent_dim * SINGLE * TRACK_COPIES)
 
     def peak_bytes(self, chunks: Chunks) -> int:
         """Peak of the run beside the weights, on the device."""
