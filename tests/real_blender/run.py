@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DEFAULT_BLENDER = ROOT.parent / "shared" / "bin" / "real-blender"
 SPEAKER = ROOT / "tests" / "addon" / "speaker.py"
-WINDOW_S = 580
+WINDOW_S = 900
 
 TROUBLE = re.compile(r"Traceback|\bError\b|\bERROR\b|Warning|WARNING|Exception|rna_|not found|unknown", re.IGNORECASE)
 # What these Blenders say on their own in a bare surrounding, whether or not the add-on is there.

@@ -334,6 +334,7 @@ def solved_for_real() -> Steps:
     place()["area"].spaces.active.shading.type = "MATERIAL"
     yield 2.0
     yield from picture("solved-camera")
+    place()["area"].spaces.active.shading.type = "WIREFRAME"
 
 
 def scaled() -> Steps:
