@@ -19,6 +19,7 @@ from .model_download import download
 from .program import Program
 from .saving import paths
 from .session import session
+from .task import Task
 
 INTERVAL_S = 0.1
 
@@ -39,6 +40,18 @@ def follow(operator: bpy.types.Operator, program: Program) -> set[str]:
         program.wait()
         if program.failure is not None:
             operator.report({"ERROR"}, program.failure.message)
+            return {"CANCELLED"}
+    return {"FINISHED"}
+
+
+def follow_task(operator: bpy.types.Operator, task: Task, wait: bool) -> set[str]:
+    """What an operator that started `task` returns: at once, but for scripts that `wait`, and without a window, when it
+    has ended."""
+    watch()
+    if wait or bpy.app.background:
+        session.wait(task)
+        if task.failure is not None:
+            operator.report({"ERROR"}, task.failure.message)
             return {"CANCELLED"}
     return {"FINISHED"}
 

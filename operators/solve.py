@@ -70,13 +70,7 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
             session.tell(notice_of(failure))
             self.report({"ERROR"}, failure.message)
             return {"CANCELLED"}
-        pump.watch()
-        if self.wait or bpy.app.background:
-            session.wait(task)
-            if task.failure is not None:
-                self.report({"ERROR"}, task.failure.message)
-                return {"CANCELLED"}
-        return {"FINISHED"}
+        return pump.follow_task(self, task, self.wait)
 
     def _placement(self, scene: bpy.types.Scene) -> str:
         """A scene that waits for another result is no empty one any more."""

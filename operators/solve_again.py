@@ -71,13 +71,7 @@ class VGGT_OT_solve_again(bpy.types.Operator):
             session.tell(notice_of(failure))
             self.report({"ERROR"}, failure.message)
             return {"CANCELLED"}
-        pump.watch()
-        if self.wait or bpy.app.background:
-            session.wait(task)
-            if task.failure is not None:
-                self.report({"ERROR"}, task.failure.message)
-                return {"CANCELLED"}
-        return {"FINISHED"}
+        return pump.follow_task(self, task, self.wait)
 
 
 def job_again(settings: bpy.types.PropertyGroup, shot: Holder, first: int, last: int) -> Job:
