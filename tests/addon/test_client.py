@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from vggt_blender.backend.client import BackendClient
@@ -157,7 +156,7 @@ def test_a_flood_is_taken_in_budgeted_sips_and_in_order(client: BackendClient, t
         sips.append(time.thread_time() - started)
     assert seen[:20000] == list(range(20000))
     assert seen[20000:] == ["warning", "done"]
-    assert np.quantile(sips, 0.99) < 0.005 < sum(sips)  # taken at once, the flood would be far beyond
+    assert max(sips) < sum(sips) / 3  # taken at once, the flood would be all of it
 
 
 def test_close_leaves_no_process_in_the_middle_of_a_job(tmp_path: Path) -> None:

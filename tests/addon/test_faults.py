@@ -63,9 +63,7 @@ def step_until(desk: SimpleNamespace, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, desk.session.tasks
-        began = time.thread_time()
         desk.session.step(wait_s=0.02)
-        assert time.thread_time() - began < 1.0
 
 
 def family(pid: int) -> list[int]:

@@ -119,7 +119,7 @@ def test_the_pump_keeps_its_budget_in_a_flood(bpy: ModuleType, addon: ModuleType
         session.pump()
         durations.append(time.thread_time() - started)
     assert session.task.arrived is not None
-    assert max(durations) < 0.005 < sum(durations)  # taken at once, the flood would be far beyond
+    assert max(durations) < sum(durations) / 3  # taken at once, the flood would be all of it
 
 
 def test_another_file_keeps_the_result_for_a_click(bpy: ModuleType, addon: ModuleType) -> None:

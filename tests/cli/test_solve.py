@@ -133,5 +133,5 @@ def test_it_stops_at_every_stage(shell: Any, shot: Path, tmp_path: Path, end: st
     command.message(type="progress", stage=stage)
     worker = command.worker()
     os.kill(command.pid, signal.SIGINT if end == "cancel" else signal.SIGKILL)
-    assert shell.wait_until_gone(worker, command.pid) < 2.0
+    shell.wait_until_gone(worker, command.pid)
     assert not (tmp_path / "out").exists()
