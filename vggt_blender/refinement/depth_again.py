@@ -10,12 +10,13 @@ from ..engines.colmap.layout import Placement
 from ..engines.colmap.solution import Observations as Seen
 from ..engines.colmap.solution import Solution
 from ..exchange.messages import Reporter
-from ..exchange.reconstruction import Frame, Reconstruction
+from ..exchange.reconstruction import Frame
 from ..exchange.writer import ReconstructionWriter
 from ..geometry.cameras import Lens
 from .adjustment import Adjusted
 from .chosen_frames import ChosenFrames
 from .depth_scale import depth_factors
+from .rewriting import Draft
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
@@ -25,32 +26,31 @@ WITNESSES = 8
 
 
 def write_depth_again(
-    old: Reconstruction,
-    writer: ReconstructionWriter,
+    draft: Draft,
     positions: Index,
     better: Mask,
     solved: Adjusted,
     pictures: ChosenFrames,
     report: Reporter,
 ) -> None:
-    """Write the depth of frames `positions[better]` of `old` into `writer`, which holds all maps as they were."""
-    assert old.depth is not None
-    assert writer.depth is not None
-    assert writer.confidence is not None
-    frames = tuple(shot.seen(old.frames[k]) for shot, k in zip(pictures.frames, positions, strict=True))
-    if old.engine.get("name") != "colmap":
-        factors = depth_factors(solved, solved.views, frames, old.depth[positions])
+    """Write the depth of frames `positions[better]` into what `draft`, with the old cameras, has of maps."""
+    depth, confidence = draft.writer.depth, draft.writer.confidence
+    if depth is None or confidence is None:
+        return
+    frames = tuple(shot.seen(draft.frames[k]) for shot, k in zip(pictures.frames, positions, strict=True))
+    if draft.engine.get("name") != "colmap":
+        factors = depth_factors(solved, solved.views, frames, depth[positions])
         for k in np.flatnonzero(better):
-            writer.depth[positions[k]] *= np.float32(factors[k])
+            depth[positions[k]] *= np.float32(factors[k])
         return
     members = _witnesses(better, solved.views.placed)
-    places = [_placement(frames[k], old.depth.shape[1:]) for k in members]
+    places = [_placement(frames[k], depth.shape[1:]) for k in members]
     masks = []
     for k, place in zip(members, places, strict=True):
         mask = pictures.mask(int(k))
         masks.append(None if mask is None else place.reduced(np.where(mask, 255, 0).astype(np.uint8)) > 254)
-    with ReconstructionWriter(writer.staging / "depth") as scratch:  # never finished: only its maps are wanted
-        scratch.open_dense(len(members), *old.depth.shape[1:])
+    with ReconstructionWriter(draft.writer.staging / "depth") as scratch:  # never finished: only its maps are wanted
+        scratch.open_dense(len(members), *depth.shape[1:])
         assert scratch.depth is not None
         assert scratch.confidence is not None
         assert scratch.color is not None
@@ -59,8 +59,8 @@ def write_depth_again(
         write_depth(scratch, _solution(solved, members), places, masks, report)
         for row, k in enumerate(members):
             if better[k]:
-                writer.depth[positions[k]] = scratch.depth[row]
-                writer.confidence[positions[k]] = scratch.confidence[row]
+                depth[positions[k]] = scratch.depth[row]
+                confidence[positions[k]] = scratch.confidence[row]
 
 
 def _witnesses(better: Mask, placed: Mask) -> Index:

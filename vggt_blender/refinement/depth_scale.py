@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exchange.reconstruction import Frame, Reconstruction
-from ..exchange.writer import ReconstructionWriter
+from ..exchange.reconstruction import Frame
 from .adjustment import Adjusted
 from .views import Views
 
@@ -46,17 +45,3 @@ def _at(depth: NDArray[np.float32], depth_to_image: Array, xy: Array) -> Array:
     values = np.full(len(xy), np.nan)
     values[inside] = depth[row[inside], column[inside]]
     return values
-
-
-def copy_dense(old: Reconstruction, factors: Array, writer: ReconstructionWriter) -> None:
-    """Copy what `old` has of dense maps to `writer`, each frame's depth times its one of `factors` (N,)."""
-    if old.depth is None or old.confidence is None or old.color is None:
-        return
-    writer.open_dense(*old.depth.shape)
-    assert writer.depth is not None
-    assert writer.confidence is not None
-    assert writer.color is not None
-    for k, factor in enumerate(factors):
-        writer.depth[k] = old.depth[k] * np.float32(factor)
-        writer.confidence[k] = old.confidence[k]
-        writer.color[k] = old.color[k]

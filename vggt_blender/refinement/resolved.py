@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.messages import Reporter
-from ..exchange.reconstruction import SOLVED_AGAIN, frame_quality, load_reconstruction
-from ..exchange.writer import ReconstructionWriter
+from ..exchange.reconstruction import SOLVED_AGAIN, frame_quality
 from .adjustment import Adjusted
 from .chosen_frames import ChosenFrames
 from .depth_again import write_depth_again
-from .depth_scale import copy_dense
+from .rewriting import rewriting
 from .views import pose_of
 
 Mask = NDArray[np.bool_]
@@ -62,30 +61,18 @@ def write_resolved(
 
     Engine colmap's depth is found anew for them; that of others is brought to the scale of what the cameras see.
     """
-    with ReconstructionWriter(folder, overwrite=True) as writer:
-        old = load_reconstruction(folder)
-        copy_dense(old, np.ones(len(old.frames)), writer)
-        if old.depth is not None:
-            write_depth_again(old, writer, positions, better, solved, pictures, report)
-        outcome = replace(outcome, seconds=time.monotonic() - began)
-        frames = list(old.frames)
+    with rewriting(folder) as draft:
+        write_depth_again(draft, positions, better, solved, pictures, report)
         error = solved.structure.error / solved.views.scales[solved.used.frame]
         for k in np.flatnonzero(better):
-            frame, shot = frames[positions[k]], pictures.frames[k]
+            frame, shot = draft.frames[positions[k]], pictures.frames[k]
             quality = frame_quality(error[solved.used.frame == k])
             pose, extra = pose_of(solved.views, int(k)), {**frame.extra, **quality}
-            frames[positions[k]] = shot.stored(replace(shot.seen(frame), pose=pose, extra=extra))
-        engine, source, units, extra = dict(old.engine), old.source, old.units, old.extra
-        if "registered" in engine:
-            engine["registered"] = sum(frame.registered for frame in frames)
-        points, tracks = old.points, old.tracks
-        del old  # its maps hold the files that are about to be replaced
-        if points is not None:
-            writer.write_points(points)
-        if tracks is not None:
-            writer.write_tracks(tracks)
-        history = [*_history(extra), dataclasses.asdict(outcome)]
-        writer.finish(engine=engine, source=source, frames=frames, units=units, extra={**extra, SOLVED_AGAIN: history})
+            draft.frames[positions[k]] = shot.stored(replace(shot.seen(frame), pose=pose, extra=extra))
+        if "registered" in draft.engine:
+            draft.engine["registered"] = sum(frame.registered for frame in draft.frames)
+        outcome = replace(outcome, seconds=time.monotonic() - began)
+        draft.extra[SOLVED_AGAIN] = [*_history(draft.extra), dataclasses.asdict(outcome)]
     return outcome
 
 

@@ -25,7 +25,6 @@ from ..exchange.reconstruction import (
     frame_quality,
     load_reconstruction,
 )
-from ..exchange.writer import ReconstructionWriter
 from ..geometry.alignment import Similarity, align_cameras
 from ..geometry.cameras import camera_center, homogeneous, invert_pose
 from ..inference.frames import FrameSource
@@ -33,10 +32,11 @@ from ..inference.square_pixels import with_square_pixels
 from .acceptance import is_better, is_no_worse
 from .adjustment import Adjusted, Freedom
 from .correspondences import find_correspondences
-from .depth_scale import copy_dense, depth_factors
+from .depth_scale import depth_factors
 from .jitter import jitter
 from .pairs import overlapping_pairs
 from .report import RefinementReport, Refusal
+from .rewriting import rewriting
 from .solve import Refined, refine_views
 from .trusted import Trusted, trusted_tracks
 from .views import Views, as_seen, pose_of, views_of
@@ -273,22 +273,9 @@ def _points(adjusted: Adjusted, views: Views, source: FrameSource) -> Points:
 
 
 def _write(folder: Path, result: _Result, outcome: RefinementReport) -> None:
-    with ReconstructionWriter(folder, overwrite=True) as writer:
-        old = load_reconstruction(folder)
-        engine, source, units, extra, tracks = dict(old.engine), old.source, old.units, old.extra, old.tracks
-        engine.pop(RESIDUAL, None)
+    with rewriting(folder, result.factors) as draft:
+        draft.frames, draft.points = result.frames, result.points
+        draft.engine.pop(RESIDUAL, None)
         if result.residual_px is not None:
-            engine[RESIDUAL] = result.residual_px
-        copy_dense(old, result.factors, writer)
-        del old
-        if result.points is not None:
-            writer.write_points(result.points)
-        if tracks is not None:
-            writer.write_tracks(tracks)
-        writer.finish(
-            engine=engine,
-            source=source,
-            frames=result.frames,
-            units=units,
-            extra={**extra, "refinement": outcome.to_dict()},
-        )
+            draft.engine[RESIDUAL] = result.residual_px
+        draft.extra["refinement"] = outcome.to_dict()

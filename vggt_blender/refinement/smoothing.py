@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..exchange.reconstruction import load_reconstruction
-from ..exchange.writer import ReconstructionWriter
 from ..geometry.cameras import camera_center
 from ..inference.frames import FrameSource
 from ..inference.square_pixels import with_square_pixels
 from .acceptance import Agreement, agreement
 from .correspondences import find_correspondences
-from .depth_scale import copy_dense
 from .jitter import Jitter, jitter
 from .pairs import overlapping_pairs
 from .report import Refusal
+from .rewriting import rewriting
 from .rotations import rotation_matrix, rotation_vector
 from .tracks import Observations, longest
 from .triangulation import LOST, triangulate
@@ -177,22 +176,12 @@ def _most_risen(old: Agreement, new: Agreement) -> float:
 
 def _write(folder: Path, poses: Array, outcome: SmoothingReport) -> None:
     """The folder as it is, but for the `poses` (N, 3, 4) of its placed frames and the report."""
-    with ReconstructionWriter(folder, overwrite=True) as writer:
-        old = load_reconstruction(folder)
-        engine, source, units, points, tracks = old.engine, old.source, old.units, old.points, old.tracks
-        refinement = {**old.extra.get("refinement", {}), "smoothing": outcome.to_dict()}
-        extra = {**old.extra, "refinement": refinement}
-        frames = [
+    with rewriting(folder) as draft:
+        draft.frames = [
             frame if frame.pose is None else replace(frame, pose=replace(frame.pose, camera_from_world=pose))
-            for frame, pose in zip(old.frames, poses, strict=True)
+            for frame, pose in zip(draft.frames, poses, strict=True)
         ]
-        copy_dense(old, np.ones(len(frames)), writer)
-        del old
-        if points is not None:
-            writer.write_points(points)
-        if tracks is not None:
-            writer.write_tracks(tracks)
-        writer.finish(engine=engine, source=source, frames=frames, units=units, extra=extra)
+        draft.extra["refinement"] = {**draft.extra.get("refinement", {}), "smoothing": outcome.to_dict()}
 
 
 def smooth_views(table: Observations, views: Views, times: NDArray[np.intp], budget: Array) -> Views:

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..exchange.reconstruction import Frame, Points, load_reconstruction
-from ..exchange.writer import ReconstructionWriter
+from ..exchange.reconstruction import Frame
 from ..geometry.alignment import Similarity
-from .depth_scale import copy_dense
+from .rewriting import rewriting
 
 METERS = "m"
 
@@ -21,19 +20,12 @@ def move_world(folder: Path, move: Similarity, units: str | None = None, extra: 
 
     With `units` its unit is that from now on; entries of `extra` are added to the document.
     """
-    with ReconstructionWriter(folder, overwrite=True) as writer:
-        old = load_reconstruction(folder)
-        engine, source, entries, tracks, points = old.engine, old.source, old.extra, old.tracks, old.points
-        unit = units or old.units
-        frames = [_moved(frame, move) for frame in old.frames]
-        copy_dense(old, np.full(len(frames), move.scale), writer)
-        del old  # its maps hold the files that are about to be replaced
-        if points is not None:
-            xyz = move.apply(points.xyz).astype(np.float32)
-            writer.write_points(Points(xyz, points.rgb, points.error, points.observations))
-        if tracks is not None:
-            writer.write_tracks(tracks)
-        writer.finish(engine=engine, source=source, frames=frames, units=unit, extra={**entries, **(extra or {})})
+    with rewriting(folder, move.scale) as draft:
+        draft.frames = [_moved(frame, move) for frame in draft.frames]
+        if draft.points is not None:
+            draft.points = replace(draft.points, xyz=move.apply(draft.points.xyz).astype(np.float32))
+        draft.units = units or draft.units
+        draft.extra |= extra or {}
 
 
 def _moved(frame: Frame, move: Similarity) -> Frame:
