@@ -4,7 +4,8 @@
     python benchmarks/vggt_precision.py --device cpu          # random weights, random pictures
 
 The same network, the same pictures, twice: in float32 on the CPU, and as a reconstruction runs on `--device`. Per
-result the largest and the median difference, and both over the median size of the float32 values. Prints Markdown.
+result the largest and the median difference, and both over the median size of the float32 values. TF32 is off, so that
+convolutions in float32 are. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="a VGGT checkpoint; without it a random one is made")
     parser.add_argument("pictures", type=Path, nargs="*")
     options = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = False
     device, images = choose_device(options.device), read(options.pictures)
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".cache-") as folder:
         checkpoint = options.checkpoint or Path(folder) / "random.safetensors"

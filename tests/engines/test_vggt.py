@@ -215,6 +215,24 @@ def test_plan_prefers_large_chunks_and_keeps_to_the_memory() -> None:
     assert positions[-1] > positions[0]
 
 
+def test_plan_leaves_room_for_the_scores_of_apple_s_attention() -> None:
+    assert memory.most_frames(run_of(1), "mps", 4_000_000_000) < memory.most_frames(run_of(1), "cuda", 4_000_000_000)
+
+
+def test_tracks_that_do_not_fit_do_not_lose_the_rest(
+    pictures: list[Path], checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("vggt_blender.model.track_head.Tracker.forward", full)
+    said = Silent()
+    result = load_reconstruction(run_job(job(pictures, tmp_path / "out", checkpoint, tracks=20), said))
+    assert result.tracks is None
+    assert np.isfinite(result.depth).all()
+    assert any("no tracks in the result" in line for line in said.lines), said.lines
+
+
 def test_weights_that_do_not_fit_are_refused_before_they_move(checkpoint: Path) -> None:
     class Full(Device):
         def free_bytes(self) -> int:

@@ -9,7 +9,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from vggt_blender.model import VGGTConfig, decode_pose, encode_pose, tables  # noqa: E402
-from vggt_blender.model.attention import attend, attend_in_blocks, rotate  # noqa: E402
+from vggt_blender.model.attention import attend, attend_by_rows, attend_in_blocks, rotate  # noqa: E402
 from vggt_blender.model.camera_head import activate_pose  # noqa: E402
 from vggt_blender.model.config import EncoderConfig  # noqa: E402
 from vggt_blender.model.correlation import correlate, pyramid  # noqa: E402
@@ -147,6 +147,8 @@ def test_attention_in_blocks_is_attention(monkeypatch, close):
     q, k, v = torch.randn(2, 3, 20, 8), torch.randn(2, 3, 33, 8), torch.randn(2, 3, 33, 8)
     by_definition = torch.softmax(q @ k.transpose(-1, -2) / np.sqrt(8), dim=-1) @ v
     close(attend_in_blocks(q, k, v), by_definition)
+    for largest in (1, 7 * 4 * 2 * 3 * 33, 1 << 30):  # one query, seven, and all at a time
+        close(attend_by_rows(q, k, v, largest), by_definition)
     close(attend(q, k, v), by_definition)
 
 

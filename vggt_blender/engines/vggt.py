@@ -13,11 +13,11 @@ from PIL import Image
 
 from ..exchange.job import Job
 from ..exchange.known import Known
-from ..exchange.messages import Reporter
+from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Points, Pose, Tracks
 from ..exchange.writer import ReconstructionWriter
 from ..geometry.cameras import homogeneous, invert_pose
-from ..inference import catalog
+from ..inference import catalog, memory
 from ..inference.devices import choose_device
 from ..inference.frames import FrameSource
 from ..inference.lens import LensFit, fit_lens
@@ -33,8 +33,9 @@ _loaded: list[Predictor] = []  # at most one, kept for the next job
 
 
 def unload() -> None:
-    """Free the model that is kept between jobs."""
-    _loaded.clear()
+    """Free the model that is kept between jobs, and its device's memory."""
+    while _loaded:
+        _loaded.pop().close()
 
 
 def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, report: Reporter) -> Path:
@@ -51,7 +52,12 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
         if job.point_head:
             writer.write_points(_head_points(scene, images, usable, cameras))
         if job.tracks:
-            writer.write_tracks(_tracks(scene, source, pictures, usable, job.tracks))
+            try:
+                writer.write_tracks(_tracks(scene, source, pictures, usable, job.tracks))
+            except JobError as failure:
+                if failure.code != memory.OUT_OF_MEMORY:
+                    raise
+                report.warning(f"There are no tracks in the result: {failure.message}")
     if lens.zooms:
         report.status("The lens zooms: its focal length is animated.")
     return writer.finish(

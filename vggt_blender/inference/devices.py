@@ -64,13 +64,20 @@ def free_memory() -> int:
         available = int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    within = left_in_container(Path("/sys/fs/cgroup"))
+    return available if within is None else min(available, within)
+
+
+def left_in_container(group: Path) -> int | None:
+    """Bytes that a control group (version 2) still allows, or None where it has no limit. Cached files do not count as
+    used, such as a checkpoint that was just read: they make room."""
     try:
-        group = Path("/sys/fs/cgroup")
-        limit = (group / "memory.max").read_text().strip()
+        limit = int((group / "memory.max").read_text())
         used = int((group / "memory.current").read_text())
-        return min(available, int(limit) - used) if limit != "max" else available
-    except (OSError, ValueError):
-        return available
+        entries = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return limit - used + int(entries["active_file"]) + int(entries["inactive_file"])
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 def _free_memory_windows() -> int:

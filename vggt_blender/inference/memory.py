@@ -12,6 +12,10 @@ import torch
 
 from ..exchange.messages import JobError
 from ..model import Chunks, VGGTConfig
+from ..model.attention import LARGEST_SCORES
+
+OUT_OF_MEMORY = "out_of_memory"
+"""The code of the errors here."""
 
 SINGLE = 4  # bytes of a float32
 
@@ -98,18 +102,23 @@ def plan(run: Run, device: str, free: int) -> Chunks:
 
     Raises `JobError` that says how many frames would fit.
     """
-    usable = int(free * USABLE_SHARE)
+    usable = usable_bytes(device, free)
     for chunks in SIZES[device]:
         if run.peak_bytes(chunks) <= usable:
             return chunks
     raise too_large(run, device, free)
 
 
+def usable_bytes(device: str, free: int) -> int:
+    """What tensors of a run may take of `free` bytes."""
+    return int(free * USABLE_SHARE) - (LARGEST_SCORES if device == "mps" else 0)
+
+
 def check_weights(needed: int, free: int) -> None:
     """Raise `JobError` where weights of `needed` bytes cannot go to a device with `free` bytes."""
     if needed > free:
         raise JobError(
-            "out_of_memory",
+            OUT_OF_MEMORY,
             f"The weights need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB is free on this device: close other programs "
             "that use it, or use --device cpu.",
         )
@@ -123,7 +132,7 @@ def smaller(chunks: Chunks, device: str) -> Chunks | None:
 
 def most_frames(run: Run, device: str, free: int) -> int:
     """How many frames of this kind fit into `free` bytes beside the weights."""
-    smallest, usable = SIZES[device][-1], int(free * USABLE_SHARE)
+    smallest, usable = SIZES[device][-1], usable_bytes(device, free)
     return bisect_right(range(1, 1 << 20), usable, key=lambda frames: replace(run, frames=frames).peak_bytes(smallest))
 
 
@@ -138,7 +147,7 @@ def too_large(run: Run, device: str, free: int) -> JobError:
         else "not even one frame fits: close other programs, or use the CPU or a smaller model"
     )
     return JobError(
-        "out_of_memory",
+        OUT_OF_MEMORY,
         f"{run.frames} frames of {run.image_size[1]}x{run.image_size[0]} need {needed / 1e9:.1f} GB beside the "
         f"weights, {free / 1e9:.1f} GB is free on {device}; {hint}.",
     )

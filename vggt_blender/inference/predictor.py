@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +59,11 @@ class Predictor:
     def heads(self) -> tuple[str, ...]:
         """The heads that the checkpoint has."""
         return tuple(name for name in HEADS if getattr(self._model.config, name) is not None)
+
+    def close(self) -> None:
+        """Give the device's memory back, also to other programs; the predictor cannot be used any more."""
+        del self._model
+        _free_cached(self.device.kind)
 
     @contextmanager
     def scene(self, images: NDArray[np.uint8], heads: tuple[str, ...], report: Reporter) -> Iterator[Scene]:
@@ -119,11 +124,14 @@ class Scene:
                 done = frames.stop
                 self._report.progress(f"{head} maps", done, self._run.frames)
 
-    @torch.inference_mode()
     def follow(self, points: NDArray[np.float32]) -> FollowedPoints:
         """Track `points` (T, 2) of the first frame, in network pixels (centre of the first at 0.5)."""
+        return self._retried(partial(self._follow, points))
+
+    @torch.inference_mode()
+    def _follow(self, points: NDArray[np.float32]) -> FollowedPoints:
         queries = torch.from_numpy(points - 0.5)[None]  # the network counts whole pixel indices
-        tracks = self._model.tracks(self._need(), queries)
+        tracks = self._model.tracks(replace(self._need(), chunks=self._chunks), queries)
         xy, visibility, confidence = (
             tensor[0].float().cpu().numpy()
             for tensor in (tracks.positions[-1], tracks.visibility.sigmoid(), tracks.confidence.sigmoid())

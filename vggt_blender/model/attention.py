@@ -15,6 +15,9 @@ KeysValues = tuple[Tensor, Tensor]
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
 ROWS = 512  # queries at a time where blocks are made by hand: their scores stay in the cache
 
+LARGEST_SCORES = 1 << 30
+"""Bytes of float32 scores at once on Apple's GPUs, whose attention makes them all and aborts the process at 4 GiB."""
+
 
 class Attention(nn.Module):
     """Self-attention over tokens (B, N, C), optionally with normalised and rotated queries and keys.
@@ -90,9 +93,18 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     if queries.is_cuda and queries.shape[-1] % 8 == 0:
         with sdpa_kernel(FUSED):
             return F.scaled_dot_product_attention(queries, keys, values)
+    if queries.device.type == "mps":
+        return attend_by_rows(queries, keys, values, LARGEST_SCORES)
     if _slow_fused_kernel(queries):
         return attend_in_blocks(queries, keys, values)
     return F.scaled_dot_product_attention(queries, keys, values)
+
+
+def attend_by_rows(queries: Tensor, keys: Tensor, values: Tensor, largest: int) -> Tensor:
+    """The same as `attend`, with so many queries at a time that their float32 scores take at most `largest` bytes."""
+    rows = max(1, largest // (4 * queries.shape[0] * queries.shape[1] * keys.shape[2]))
+    parts = [F.scaled_dot_product_attention(some, keys, values) for some in queries.split(rows, dim=2)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
 def _slow_fused_kernel(queries: Tensor) -> bool:
