@@ -18,7 +18,7 @@ from vggt_blender.refinement.correspondences import Correspondences
 from vggt_blender.refinement.report import Refusal
 from vggt_blender.refinement.solve import refine_views
 from vggt_blender.refinement.tracks import Observations
-from vggt_blender.refinement.views import views_of
+from vggt_blender.refinement.views import sharing_lenses, views_of
 
 
 def test_a_networks_errors_come_down_to_sub_pixel(shots, painted, tmp_path) -> None:
@@ -182,7 +182,7 @@ def test_without_parallax_and_without_a_turn_there_is_nothing_to_refine(shots, p
     _, truth = shots["pan"]
     pose = Pose(truth.frames[0].camera_from_world, *(painted.lens.fx,) * 2, painted.lens.cx, painted.lens.cy)
     frames = [Frame(f"{k}", "", k, None, 400, 300, pose) for k in range(8)]
-    views = views_of(frames, Known())
+    views = sharing_lenses(views_of(frames))
     with pytest.raises(Refusal, match="no parallax"):
         refine_views(Correspondences(table, ()), views, views, painted.Recorder(), Known())
 
@@ -198,3 +198,21 @@ def test_a_mask_keeps_what_moves_out_of_the_solve(shots, painted, tmp_path) -> N
     masked, bare = errors[str(shot / "masks")], errors[None]
     assert masked < 0.3
     assert bare > 2 * masked
+
+
+def test_a_slow_zoom_is_refined_with_a_focal_length_for_each_frame(shots, painted, tmp_path) -> None:
+    shot, truth = shots["zoom"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 1.0, 0.05, 1.0))
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder())
+    after = evaluate(load_reconstruction(tmp_path / "r"), truth)
+    assert report.accepted, report.reason
+    assert after.reprojection.median < 0.3
+    assert max(abs(frame.focal) for frame in after.frames) < 0.01
+
+
+def test_a_slow_zoom_that_is_right_is_left_alone(shots, painted, tmp_path) -> None:
+    shot, truth = shots["zoom"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder())
+    assert not report.accepted
+    assert report.before_px < 0.5, "measured with the lenses that the frames have"

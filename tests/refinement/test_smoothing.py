@@ -183,3 +183,12 @@ def test_pictures_without_detail_are_left_alone(shaken: Any, painted: Any, tmp_p
     assert not outcome.smoothed
     assert "details" in outcome.reason
     assert painted.fingerprint(folder) == files
+
+
+def test_a_slow_zoom_is_smoothed_with_the_lenses_that_its_frames_have(shots: Any, painted: Any, tmp_path: Path) -> None:
+    shot, truth = shots["zoom"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, degrees=0.05, shift=0.002, focal=1.0))
+    old = evaluate(load_reconstruction(tmp_path / "r"), truth).reprojection.median
+    outcome = smooth(tmp_path / "r", painted.open(shot), painted.Recorder(), BUDGET)
+    assert evaluate(load_reconstruction(tmp_path / "r"), truth).reprojection.median < old + BUDGET
+    assert outcome.before_px < 0.5

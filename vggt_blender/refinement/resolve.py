@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ..engines.colmap.matching import exhaustive_pairs, sequential_pairs
 from ..exchange.hand_tracks import HandTracks
 from ..exchange.job import FrameRange, count_of
-from ..exchange.known import Known
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Reconstruction, load_reconstruction
 from ..geometry.cameras import camera_center
@@ -133,7 +132,7 @@ def _part(reconstruction: Reconstruction, again: NDArray[np.intp]) -> Part:
         near = _around(others, again)
     positions = np.union1d(again, near)
     is_again = np.isin(positions, again)
-    views = views_of([frames[k] for k in positions], Known(zooms=True))
+    views = views_of([frames[k] for k in positions])
     return Part(positions, is_again, _with_neighbours_lens(views, is_again))
 
 
@@ -168,7 +167,7 @@ def _solved(
     ordered = reconstruction.source.kind != "images"
     found = find_correspondences(pictures, _pairs(part, ordered), part.views, report)
     train, held_out = hold_out(found.tracks)
-    old = views_of([reconstruction.frames[k] for k in part.positions], Known(zooms=True))
+    old = views_of([reconstruction.frames[k] for k in part.positions])
     report.progress("adjusting", 0, 1)
     views = _placed_and_adjusted(train, part, trusted)
     before, after = (_judged(held_out, trusted, cameras) for cameras in (old, views))

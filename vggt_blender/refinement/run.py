@@ -37,21 +37,23 @@ from .jitter import jitter
 from .pairs import overlapping_pairs
 from .report import RefinementReport, Refusal
 from .rewriting import rewriting
+from .rotations import rotation_vector
 from .solve import Refined, refine_views
 from .trusted import Trusted, trusted_tracks
-from .views import Views, as_seen, pose_of, views_of
+from .views import NO_DISTORTION, NOTHING, Views, as_seen, pose_of, sharing_lenses, views_of
 
 Array = NDArray[np.float64]
 
 FAR_OFF = 4.0
-"""Frames whose cameras moved by more than this many times the usual do not say where the world lies."""
+"""Frames whose cameras moved or turned by more than this many times the usual do not say where the world lies."""
 
 TRIALS = 100
 
 WEAK_LENS = 0.002
 """A focal length that the observations leave open by this part (a standard deviation) is called weakly determined."""
 
-NO_DISTORTION = (0.0,) * 5
+ZOOM_NOTES = ("zooms", "lens_zooms")
+"""What the engines call it in their settings."""
 
 LENS_NAMES = {
     Freedom.POSES: "fixed",
@@ -127,10 +129,18 @@ def _refined(
 ) -> Refined:
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
-    given, views = (views_of(reconstruction.frames, certain) for certain in (Known(), known))
+    given, views = (views_of(reconstruction.frames, certain) for certain in (NOTHING, known))
+    if known.holds_focal or not (known.zooms or _is_said_to_zoom(reconstruction.engine)):
+        views = sharing_lenses(views)
     found = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
     refined = refine_views(found, given, views, report, known, trusted)
     return _in_world(refined, views)
+
+
+def _is_said_to_zoom(engine: Mapping[str, Any]) -> bool:
+    """Whether the engine noted that it found a zoom by itself."""
+    settings = engine.get("settings")
+    return isinstance(settings, Mapping) and any(settings.get(name) is True for name in ZOOM_NOTES)
 
 
 def _in_world(refined: Refined, before: Views) -> Refined:
@@ -170,15 +180,17 @@ def _align(source: Array, target: Array) -> Similarity:
         move = align_cameras(source[half], target[half])
         if np.median(away(move)) < np.median(away(best)):
             best = move
+    between = np.swapaxes(target[:, :, :3], 1, 2) @ source[:, :, :3] @ best.rotation.T
+    turned = np.linalg.norm(rotation_vector(between), axis=1)
     distance = away(best)
-    close = distance <= FAR_OFF * np.median(distance)
-    return align_cameras(source[close], target[close])
+    close = (distance <= FAR_OFF * np.median(distance)) & (turned <= FAR_OFF * np.median(turned))
+    return align_cameras(source[close], target[close]) if 2 * close.sum() >= len(source) else best
 
 
 def _outcome(reconstruction: Reconstruction, refined: Refined, known: Known) -> RefinementReport:
     frames = reconstruction.frames
     accepted = is_better(refined.after, refined.before)
-    before = views_of(frames, Known())
+    before = views_of(frames)
     views, placed = refined.views, before.placed
     if not accepted and (_contradicts(frames, known) or _pleases_by_hand(refined, placed)):
         accepted = is_no_worse(refined.after, refined.before)
@@ -215,7 +227,7 @@ def _pleases_by_hand(refined: Refined, placed: NDArray[np.bool_]) -> bool:
 
 def _contradicts(frames: Sequence[Frame], known: Known) -> bool:
     """Whether the frames have another lens than the one that is known."""
-    pairs = zip(views_of(frames, Known()).lenses, views_of(frames, known).lenses, strict=True)
+    pairs = zip(views_of(frames).lenses, views_of(frames, known).lenses, strict=True)
     return any(
         not np.allclose([given.fx, given.fy], [certain.fx, certain.fy], rtol=1e-6)
         or (given.distortion or NO_DISTORTION) != (certain.distortion or NO_DISTORTION)

@@ -112,7 +112,7 @@ def smooth(
     try:
         if reconstruction.source.kind == "images":
             raise Refusal("separate photos follow no path.")
-        before = views_of(reconstruction.frames, Known())
+        before = views_of(reconstruction.frames)
         found = find_correspondences(source, overlapping_pairs(reconstruction, before), before, report)
         table = longest(found.tracks.keep(before.placed[found.tracks.frame], least=3), TRACKS, len(before))
         if table.tracks < FEWEST_TRACKS:
