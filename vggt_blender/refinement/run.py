@@ -40,7 +40,7 @@ from .rewriting import rewriting
 from .rotations import rotation_vector
 from .solve import Refined, refine_views
 from .trusted import Trusted, trusted_tracks
-from .views import NO_DISTORTION, NOTHING, Views, as_seen, pose_of, sharing_lenses, views_of
+from .views import NO_DISTORTION, NOTHING, Views, as_seen, pose_of, sharing_lenses, times_of, views_of
 
 Array = NDArray[np.float64]
 
@@ -211,8 +211,8 @@ def _outcome(reconstruction: Reconstruction, refined: Refined, known: Known) -> 
         focal_deviation=refined.focal_deviation,
         carried=carried,
         registered=tuple(frame.name for k, frame in enumerate(frames) if refined.held[k] and not placed[k]),
-        jitter_before=jitter(before.poses[placed]) if ordered else None,
-        jitter_after=jitter(views.poses[placed]) if ordered else None,
+        jitter_before=jitter(before.poses, placed, times_of(frames)) if ordered else None,
+        jitter_after=jitter(views.poses, placed, times_of(frames)) if ordered else None,
         hand_before_px=None if refined.hand_before is None else refined.hand_before.median,
         hand_after_px=None if refined.hand_after is None else refined.hand_after.median,
     )
@@ -237,8 +237,7 @@ def _contradicts(frames: Sequence[Frame], known: Known) -> bool:
 
 def _result(reconstruction: Reconstruction, refined: Refined, source: FrameSource) -> _Result:
     views, frames = refined.views, reconstruction.frames
-    known = views.placed | refined.held
-    poses: list[Pose | None] = [pose_of(views, k) if known[k] else None for k in range(len(frames))]
+    poses: list[Pose | None] = [pose_of(views, k) if views.placed[k] else None for k in range(len(frames))]
     adjusted, factors = refined.adjusted, np.ones(len(frames))
     residuals = _residuals(adjusted, views) if adjusted is not None else [np.zeros(0)] * len(frames)
     new = [

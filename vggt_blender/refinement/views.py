@@ -110,6 +110,11 @@ def views_of(frames: Sequence[Frame], known: Known = NOTHING) -> Views:
     return Views(np.stack(poses), tuple(lenses), np.arange(len(frames)), sizes * scales[:, None], scales, placed)
 
 
+def times_of(frames: Sequence[Frame]) -> NDArray[np.intp]:
+    """(N,) the frames' numbers in time: the plate's own, where it has any."""
+    return np.array([frame.index if frame.number is None else frame.number for frame in frames], np.intp)
+
+
 def _certain(lens: Lens, frame: Frame, known: Known, scale: float) -> Lens:
     """The lens in working pixels with what is certain of it."""
     focal = known.focal_pixels(frame.width, frame.height) if known.holds_focal else None
