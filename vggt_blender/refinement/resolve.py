@@ -16,7 +16,7 @@ from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Reconstruction, load_reconstruction
 from ..geometry.cameras import camera_center
 from ..inference.frames import FrameSource
-from .acceptance import LEAST_GAIN, MARGIN, Agreement, agreement
+from .acceptance import MARGIN, Agreement, agreement
 from .adjustment import Adjusted, Freedom, adjust
 from .chosen_frames import ChosenFrames, frames_of
 from .correspondences import find_correspondences
@@ -225,7 +225,7 @@ def _placed_and_adjusted(train: Observations, part: Part, trusted: Trusted) -> V
 def _clearly_better(before: Agreement, after: Agreement, placed: Mask) -> Mask:
     """(M,) where a frame's own tracks that were not used say so; one that was not `placed` takes what it can get."""
     with np.errstate(invalid="ignore"):
-        gains = (after.frames < (1 - MARGIN) * before.frames) & (after.frames < before.frames - LEAST_GAIN)
+        gains = (after.frames < (1 - MARGIN) * before.frames) & (after.frames < before.frames - before.least_gain)
     return np.asarray(gains | ~placed)
 
 

@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 LOSS = 1.0
 """Scale of the Cauchy weights, working pixels."""
 
+LEAST_IN_TURN = 4
+"""Observations that place a frame of a camera that only turns."""
 
 REPEATS = 8
 

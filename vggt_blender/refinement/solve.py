@@ -17,7 +17,7 @@ from .adjustment import Adjusted, Freedom, adjust, focal_deviation
 from .correspondences import Correspondences
 from .registration import place_others
 from .report import Refusal
-from .rotation_only import turn_only
+from .rotation_only import LEAST_IN_TURN, turn_only
 from .rotations import average_rotations
 from .survey import fit_survey
 from .tracks import Observations, hold_out, longest
@@ -40,9 +40,6 @@ COARSE_TRACKS, FINE_TRACKS = 120, 1200
 
 PAN_MEDIAN, PAN_MOST = 1.0, 3.0
 """Working pixels that half, and nine tenths, of all observations must stay within for a camera that only turns."""
-
-LEAST_IN_TURN = 4
-"""Observations that place a frame of a camera that only turns."""
 
 FLAT = 1.5
 """A scene is a plane where moving every point onto it shifts no more than a tenth of the pixels by more than this."""
@@ -172,8 +169,10 @@ def _bundles(
             continue
         adjusted = _on_survey(many, adjusted, freedom, held_out, trusted)
         after = agreement(held_out, adjusted.views)
+        # one that was placed by points, and then refused, has no place
+        found_views = replace(adjusted.views, placed=views.placed | adjusted.held)
         yield Refined(
-            adjusted.views, adjusted.held, before, after, adjusted, freedom, adjusted.used.tracks, held_out.tracks
+            found_views, adjusted.held, before, after, adjusted, freedom, adjusted.used.tracks, held_out.tracks
         )
 
 
