@@ -30,8 +30,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.stages: set[str] = set()
 
     def progress(self, stage: str, done: int, total: int) -> None:
+        self.stages.add(stage)
         assert 0 <= done <= total, stage
 
     def status(self, message: str) -> None:

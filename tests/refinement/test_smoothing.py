@@ -14,6 +14,8 @@ from PIL import Image
 from vggt_blender.evaluation import Truth, evaluate
 from vggt_blender.exchange.reconstruction import load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
+from vggt_blender.refinement import refine
+from vggt_blender.refinement.correspondences import Found
 from vggt_blender.refinement.jitter import Jitter, jitter
 from vggt_blender.refinement.report import Refusal
 from vggt_blender.refinement.rotations import rotation_matrix
@@ -179,6 +181,16 @@ def test_a_folder_gets_a_smoother_path_and_keeps_all_else(shaken: Any, painted: 
         assert one.extra == two.extra
         assert replace(one.pose, camera_from_world=None) == replace(two.pose, camera_from_world=None)
     assert any("jitter" in line for line in recorder.said)
+
+
+def test_what_refinement_found_in_the_pictures_is_not_looked_for_again(shaken: Any, painted: Any) -> None:
+    shot, _, folder = shaken
+    source, recorder, found = painted.open(shot), painted.Recorder(), Found()
+    refine(folder, source, recorder, found=found)
+    assert "matching" in recorder.stages
+    recorder.stages.clear()
+    assert smooth(folder, source, recorder, BUDGET, found=found).smoothed
+    assert not recorder.stages
 
 
 def test_separate_photos_are_left_alone(shaken: Any, painted: Any) -> None:

@@ -41,6 +41,13 @@ class Correspondences:
     turns: tuple[Turn, ...]
 
 
+@dataclass
+class Found:
+    """The correspondences of one source, which what comes first leaves for what comes next."""
+
+    correspondences: Correspondences | None = None
+
+
 def find_correspondences(
     source: FrameSource, pairs: Sequence[tuple[int, int]], views: Views, report: Reporter
 ) -> Correspondences:

@@ -31,7 +31,7 @@ from ..inference.frames import FrameSource
 from ..inference.square_pixels import with_square_pixels
 from .acceptance import is_better, is_no_worse
 from .adjustment import Adjusted, Freedom
-from .correspondences import find_correspondences
+from .correspondences import Found, find_correspondences
 from .depth_scale import depth_factors
 from .jitter import jitter
 from .pairs import overlapping_pairs
@@ -81,13 +81,15 @@ def refine(
     *,
     known: Known | None = None,
     hand_tracks: HandTracks | None = None,
+    found: Found | None = None,
 ) -> RefinementReport:
     """Refine the reconstruction in `folder`, made from `source`, with features of its pictures.
 
     The better cameras replace the old ones, depth maps and points follow, only where tracks that were not used agree
     clearly better; the world stays where it is. Otherwise no byte of the folder changes. What is
     `known` of the lens is held, and a camera known to be locked off only turns. Where `hand_tracks` are given they take
-    part as what is certain, and better agreement with them counts where the other tracks do not speak against it.
+    part as what is certain, and better agreement with them counts where the other tracks do not speak against it. What
+    was `found` in the same pictures is not looked for again, and what is found stays there.
     Raises `JobError` where the folder cannot be read or written.
     """
     began = time.monotonic()
@@ -97,7 +99,7 @@ def refine(
     trusted = trusted_tracks(hand_tracks or HandTracks(), source.frames, source.source.kind)
     reconstruction = as_seen(load_reconstruction(folder), source)
     try:
-        refined = _refined(reconstruction, source, report, known, trusted)
+        refined = _refined(reconstruction, source, report, known, trusted, found or Found())
     except Refusal as refusal:
         outcome = RefinementReport(False, str(refusal), time.monotonic() - began)
         report.warning(outcome.sentence())
@@ -125,15 +127,21 @@ def refine(
 
 
 def _refined(
-    reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known, trusted: Trusted
+    reconstruction: Reconstruction,
+    source: FrameSource,
+    report: Reporter,
+    known: Known,
+    trusted: Trusted,
+    found: Found,
 ) -> Refined:
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
     given, views = (views_of(reconstruction.frames, certain) for certain in (NOTHING, known))
     if known.holds_focal or not (known.zooms or _is_said_to_zoom(reconstruction.engine)):
         views = sharing_lenses(views)
-    found = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
-    refined = refine_views(found, given, views, report, known, trusted)
+    if found.correspondences is None:
+        found.correspondences = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
+    refined = refine_views(found.correspondences, given, views, report, known, trusted)
     return _in_world(refined, views)
 
 

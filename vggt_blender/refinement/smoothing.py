@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from ..exchange.known import Known
 from ..exchange.messages import Reporter
-from ..exchange.reconstruction import load_reconstruction
+from ..exchange.reconstruction import Reconstruction, load_reconstruction
 from ..geometry.cameras import camera_center
 from ..inference.frames import FrameSource
 from ..inference.square_pixels import with_square_pixels
 from .acceptance import Agreement, agreement
-from .correspondences import find_correspondences
+from .correspondences import Found, find_correspondences
 from .jitter import Jitter, even_runs, jitter
 from .pairs import overlapping_pairs
 from .report import Refusal
@@ -99,10 +99,17 @@ class SmoothingReport:
 
 
 def smooth(
-    folder: Path | str, source: FrameSource, report: Reporter, budget_px: float, *, known: Known | None = None
+    folder: Path | str,
+    source: FrameSource,
+    report: Reporter,
+    budget_px: float,
+    *,
+    known: Known | None = None,
+    found: Found | None = None,
 ) -> SmoothingReport:
     """Smooth the path of the reconstruction in `folder`, made from `source`, by at most `budget_px` source pixels a
-    frame, and by less where its tracks are more exact than that; nothing but its poses changes.
+    frame, and by less where its tracks are more exact than that; nothing but its poses changes. What was `found` in the
+    same pictures is not looked for again.
 
     The outcome goes into the document's ``refinement`` as ``smoothing`` where it was smoothed. Raises `JobError` where
     the folder cannot be read or written.
@@ -113,9 +120,10 @@ def smooth(
         if reconstruction.source.kind == "images":
             raise Refusal("separate photos follow no path.")
         before = views_of(reconstruction.frames)
-        pairs = [(a, b) for a, b in overlapping_pairs(reconstruction, before) if before.placed[a] and before.placed[b]]
-        found = find_correspondences(source, pairs, before, report)
-        table = longest(found.tracks.keep(before.placed[found.tracks.frame], least=3), TRACKS, len(before))
+        matched = None if found is None else found.correspondences
+        if matched is None:
+            matched = find_correspondences(source, _placed_pairs(reconstruction, before), before, report)
+        table = longest(matched.tracks.keep(before.placed[matched.tracks.frame], least=3), TRACKS, len(before))
         if table.tracks < FEWEST_TRACKS:
             raise Refusal(f"only {table.tracks} details could be followed through three or more frames.")
         times = times_of(reconstruction.frames)
@@ -135,6 +143,11 @@ def smooth(
     _write(Path(folder), after.poses, outcome)
     report.status(outcome.sentence())
     return outcome
+
+
+def _placed_pairs(reconstruction: Reconstruction, views: Views) -> list[tuple[int, int]]:
+    pairs = overlapping_pairs(reconstruction, views)
+    return [(first, second) for first, second in pairs if views.placed[first] and views.placed[second]]
 
 
 def _outcome(
