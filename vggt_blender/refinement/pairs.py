@@ -51,7 +51,7 @@ def overlapping_pairs(reconstruction: Reconstruction, views: Views) -> list[tupl
 
 
 def _spread(partners: list[int], most: int) -> list[int]:
-    """At most so many of them, taken evenly from near to far: far ones hold the shot together."""
+    """At most so many of them, taken evenly: the last ones, farther off, hold the shot together."""
     if len(partners) <= most:
         return partners
     return [partners[k] for k in np.linspace(0, len(partners) - 1, most).astype(int)]
