@@ -144,9 +144,7 @@ def focal_hold(model: pycolmap.Reconstruction, loss: float, known: Known) -> flo
     for factor in (1 - PROBE, 1 + PROBE):
         candidate = pycolmap.Reconstruction(model)
         for camera in candidate.cameras.values():
-            params = np.array(camera.params)
-            params[list(camera.focal_length_idxs())] *= factor
-            camera.params = params
+            camera.params = [factor * camera.params[0], *camera.params[1:]]
         adjust(candidate, loss, known, probe=True)
         costs.append(robust_cost(candidate, loss))
     return min(costs) / max(best, 1e-12) - 1
