@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vggt_blender.geometry import cameras
-from vggt_blender.geometry.alignment import Similarity, align_cameras, align_points, mean_rotation
+from vggt_blender.geometry.alignment import Similarity, align_cameras, align_paths, align_points, mean_rotation
 from vggt_blender.geometry.cameras import Lens
 
 RNG = np.random.default_rng(3)
@@ -91,6 +91,42 @@ def test_cameras_find_their_change(name: str) -> None:
     assert np.allclose(moved[:, :, :3], np.array(target)[:, :, :3])
     assert np.allclose(cameras.camera_center(moved), cameras.camera_center(target))
     assert found.scale == pytest.approx(2.5 if np.ptp(PATHS[name]) else 1.0)
+
+
+def cameras_at(places: np.ndarray, wrong: float, seed: int = 0) -> np.ndarray:
+    """Poses that look along z but for turns of `wrong` radians."""
+    turns = [rotation(*turn) for turn in np.random.default_rng(seed).normal(0, wrong, (len(places), 3))]
+    return np.stack([np.column_stack([turn, -turn @ place]) for turn, place in zip(turns, places, strict=True)])
+
+
+@pytest.mark.parametrize("drift", [0.0005, 0.002, 0.01, 0.05])
+@pytest.mark.parametrize("wrong", [0.0, 0.01])
+def test_the_noise_of_a_straight_path_does_not_roll_the_world(drift: float, wrong: float) -> None:
+    straight = np.outer(np.linspace(0, 6, 24), [1.0, 0, 0])
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(24, 3)).cumsum(axis=0)
+        target = cameras_at(straight + 6 * drift * noise / np.abs(noise).max(), wrong, seed)
+        found = align_cameras(cameras_at(straight + rng.normal(0, 1e-4, (24, 3)), 0), target)
+        assert np.degrees(np.linalg.norm(cv2.Rodrigues(found.rotation)[0])) < (0.001 if wrong == 0 else 1.0)
+
+
+def test_good_places_outweigh_poor_rotations_and_the_other_way_round() -> None:
+    places = PATHS["a curve"]
+    moved = np.stack([CHANGE.apply_to_pose(pose) for pose in cameras_at(places, 0.0)])
+    by_places = align_cameras(cameras_at(places, 0.05), moved)
+    by_rotations = align_cameras(cameras_at(places + RNG.normal(0, 0.2, places.shape), 0.0), moved)
+    for found in (by_places, by_rotations):
+        assert np.allclose(found.rotation, CHANGE.rotation, atol=1e-3)
+    assert by_places.scale == pytest.approx(CHANGE.scale, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_paths_find_their_change(name: str) -> None:
+    poses = cameras_at(PATHS[name], 0.5)
+    target = np.stack([CHANGE.apply_to_pose(pose) for pose in poses])
+    found = align_paths(poses, target)
+    assert np.allclose([found.apply_to_pose(pose) for pose in poses], target)
 
 
 def test_the_mean_of_rotations_about_one_axis_is_their_middle() -> None:

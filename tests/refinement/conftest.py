@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,8 +30,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.stages: set[str] = set()
 
     def progress(self, stage: str, done: int, total: int) -> None:
+        self.stages.add(stage)
         assert 0 <= done <= total, stage
 
     def status(self, message: str) -> None:
@@ -86,7 +89,7 @@ def mover(k: int) -> np.ndarray:
     return card((1.1 * t - 0.5 * t, 0.1 * t, 2.6), 1.5, 25 * t)
 
 
-def paint(cards: list[np.ndarray], pose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def paint(cards: list[np.ndarray], pose: np.ndarray, lens: Lens = LENS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The picture (HEIGHT, WIDTH, 3) uint8 at twice the resolution reduced, Z depth (HEIGHT, WIDTH) float32, and which
     of the `cards`, drawn in order, is seen (HEIGHT, WIDTH).
     """
@@ -94,10 +97,10 @@ def paint(cards: list[np.ndarray], pose: np.ndarray) -> tuple[np.ndarray, np.nda
     depth = np.full((HEIGHT, WIDTH), np.nan)
     seen = np.full((HEIGHT, WIDTH), -1)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
-    rays = np.stack([(columns - LENS.cx) / LENS.fx, (rows - LENS.cy) / LENS.fy, np.ones((HEIGHT, WIDTH))], axis=-1)
+    rays = np.stack([(columns - lens.cx) / lens.fx, (rows - lens.cy) / lens.fy, np.ones((HEIGHT, WIDTH))], axis=-1)
     for seed, plane in enumerate(cards):
         camera = pose[:, :3] @ plane + np.outer(pose[:, 3], [0, 0, 1])
-        to_pixels = np.diag([2.0, 2.0, 1.0]) @ LENS.matrix() @ camera
+        to_pixels = np.diag([2.0, 2.0, 1.0]) @ lens.matrix() @ camera
         # OpenCV's coordinates are whole at centres, ours at corners
         texel = np.diag([1 / TEXELS, 1 / TEXELS, 1.0]) @ np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         warp = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]]) @ to_pixels @ texel
@@ -114,17 +117,19 @@ def paint(cards: list[np.ndarray], pose: np.ndarray) -> tuple[np.ndarray, np.nda
     return cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), depth.astype(np.float32), seen
 
 
-def shoot(folder: Path, scene: str, path: str, *, moving: bool = False) -> Truth:
-    """Draw ``folder/shot.1001.png`` ... and return the truth; with something `moving` also ``folder/masks``."""
+def shoot(folder: Path, scene: str, path: str, *, moving: bool = False, zoom: float = 1.0) -> Truth:
+    """Draw ``folder/shot.1001.png`` ... and return the truth; with something `moving` also ``folder/masks``. The focal
+    length grows steadily to `zoom` times what it was."""
     (folder / "masks").mkdir(parents=True)
     frames = []
-    for k, pose in enumerate(paths(path)):
-        picture, depth, seen = paint(CARDS[scene] + ([mover(k)] if moving else []), pose)
+    for k, (pose, growth) in enumerate(zip(paths(path), np.linspace(1, zoom, FRAMES), strict=True)):
+        lens = replace(LENS, fx=growth * LENS.fx, fy=growth * LENS.fy)
+        picture, depth, seen = paint(CARDS[scene] + ([mover(k)] if moving else []), pose, lens)
         name = f"shot.{1001 + k}.png"
         if moving:
             Image.fromarray(np.where(seen == len(CARDS[scene]), 0, 255).astype(np.uint8)).save(folder / "masks" / name)
         Image.fromarray(picture).save(folder / name)
-        frames.append(TruthFrame(name, WIDTH, HEIGHT, pose, LENS, depth))
+        frames.append(TruthFrame(name, WIDTH, HEIGHT, pose, lens, depth))
     return Truth(tuple(frames))
 
 
@@ -137,7 +142,7 @@ def disturb(truth: Truth, degrees: float, shift: float, focal: float, seed: int 
         rotation = rotation_matrix(np.radians(degrees) * axis) @ known.camera_from_world[:, :3]
         center = camera_center(known.camera_from_world) + shift * offset
         pose = np.column_stack([rotation, -rotation @ center])
-        poses.append(Pose(pose, focal * LENS.fx, focal * LENS.fy, LENS.cx, LENS.cy))
+        poses.append(Pose(pose, focal * known.lens.fx, focal * known.lens.fy, LENS.cx, LENS.cy))
     return poses
 
 
@@ -171,15 +176,17 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def shots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Truth]]:
-    """Drawn once: ``arc`` past cards, ``pan`` over them, an arc past a bare ``wall``, the first with a ``mover``."""
+    """Drawn once: ``arc`` past cards, ``pan`` over them, an arc past a bare ``wall``, the first with a ``mover``,
+    and with a slow ``zoom``."""
     base = tmp_path_factory.mktemp("shots")
     return {
-        name: (base / name, shoot(base / name, scene, path, moving=name == "mover"))
-        for name, scene, path in (
-            ("arc", "cards", "arc"),
-            ("pan", "cards", "pan"),
-            ("wall", "wall", "arc"),
-            ("mover", "cards", "arc"),
+        name: (base / name, shoot(base / name, scene, path, moving=name == "mover", zoom=zoom))
+        for name, scene, path, zoom in (
+            ("arc", "cards", "arc", 1.0),
+            ("pan", "cards", "pan", 1.0),
+            ("wall", "wall", "arc", 1.0),
+            ("mover", "cards", "arc", 1.0),
+            ("zoom", "cards", "arc", 1.05),
         )
     }
 

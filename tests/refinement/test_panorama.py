@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from vggt_blender.engines import run_job
 from vggt_blender.evaluation import evaluate
 from vggt_blender.exchange.job import Job
 from vggt_blender.exchange.known import Known
+from vggt_blender.exchange.messages import Cancelled
 from vggt_blender.exchange.reconstruction import load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
 from vggt_blender.refinement.panorama import Match, Panorama, solve_panorama
+from vggt_blender.refinement.rotation_only import AT_ONCE, turn_only
 from vggt_blender.refinement.rotations import rotation_matrix
 from vggt_blender.refinement.tracks import Observations
 from vggt_blender.refinement.views import Views
@@ -111,3 +114,19 @@ def test_a_pan_through_a_lens_that_distorts() -> None:
     assert found.views.lenses[0].distortion[0] == pytest.approx(-0.12, abs=0.006)
     assert found.views.focal[0] == pytest.approx(380, rel=0.002)
     assert np.median(found.error) < 0.02
+
+
+def test_a_long_solution_can_be_stopped_at_each_step() -> None:
+    solved = exact_pan(np.arange(9), np.linspace(360, 460, 9))
+    assert solved.table.tracks > 2 * AT_ONCE, "more than are eliminated together"
+    steps = []
+
+    def stop() -> None:
+        steps.append(1)
+        if len(steps) == 3:
+            raise Cancelled
+
+    wrong = replace(solved.views, lenses=(Lens(400, 400, 200, 150),) * 9)
+    with pytest.raises(Cancelled):
+        turn_only(solved.table, wrong, free_focal=True, tell=stop)
+    assert len(steps) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from vggt_blender.exchange.messages import JobError
 from vggt_blender.exchange.reconstruction import Frame, Pose, load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
 from vggt_blender.refinement import refine
+from vggt_blender.refinement.acceptance import agreement, is_better
 from vggt_blender.refinement.correspondences import Correspondences
 from vggt_blender.refinement.report import Refusal
 from vggt_blender.refinement.solve import refine_views
 from vggt_blender.refinement.tracks import Observations
-from vggt_blender.refinement.views import views_of
+from vggt_blender.refinement.views import sharing_lenses, views_of
 
 
 def test_a_networks_errors_come_down_to_sub_pixel(shots, painted, tmp_path) -> None:
@@ -182,7 +184,7 @@ def test_without_parallax_and_without_a_turn_there_is_nothing_to_refine(shots, p
     _, truth = shots["pan"]
     pose = Pose(truth.frames[0].camera_from_world, *(painted.lens.fx,) * 2, painted.lens.cx, painted.lens.cy)
     frames = [Frame(f"{k}", "", k, None, 400, 300, pose) for k in range(8)]
-    views = views_of(frames, Known())
+    views = sharing_lenses(views_of(frames))
     with pytest.raises(Refusal, match="no parallax"):
         refine_views(Correspondences(table, ()), views, views, painted.Recorder(), Known())
 
@@ -198,3 +200,70 @@ def test_a_mask_keeps_what_moves_out_of_the_solve(shots, painted, tmp_path) -> N
     masked, bare = errors[str(shot / "masks")], errors[None]
     assert masked < 0.3
     assert bare > 2 * masked
+
+
+def test_a_slow_zoom_is_refined_with_a_focal_length_for_each_frame(shots, painted, tmp_path) -> None:
+    shot, truth = shots["zoom"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 1.0, 0.05, 1.0))
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder())
+    after = evaluate(load_reconstruction(tmp_path / "r"), truth)
+    assert report.accepted, report.reason
+    assert after.reprojection.median < 0.3
+    assert max(abs(frame.focal) for frame in after.frames) < 0.01
+
+
+def test_a_slow_zoom_that_is_right_is_left_alone(shots, painted, tmp_path) -> None:
+    shot, truth = shots["zoom"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))
+    report = refine(tmp_path / "r", painted.open(shot), painted.Recorder())
+    assert not report.accepted
+    assert report.before_px < 0.5, "measured with the lenses that the frames have"
+
+
+def tracked(truth, noise: dict[int, float]) -> Observations:
+    """Where the truth's cameras see points scattered before them; in some frames `noise` pixels off."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform([-2.5, -2, 4], [2.5, 2, 9], (500, 3))
+    track, frame, xy = [], [], []
+    for k, known in enumerate(truth.frames):
+        pixels, _ = project(points, known.camera_from_world, known.lens)
+        inside = (pixels > 0).all(axis=1) & (pixels < [400, 300]).all(axis=1)
+        track.append(np.flatnonzero(inside))
+        frame.append(np.full(inside.sum(), k))
+        xy.append(pixels[inside] + rng.normal(0, noise.get(k, 0.1), (int(inside.sum()), 2)))
+    order = np.argsort(np.concatenate(track), kind="stable")
+    rows = [np.concatenate(each)[order] for each in (track, frame, xy)]
+    return Observations(*rows).keep(np.ones(len(order), bool))
+
+
+def test_a_frame_that_fits_only_badly_gets_no_place(shots, painted) -> None:
+    """Points place it, but none of what it sees is as exact as an adjustment asks."""
+    _, truth = shots["arc"]
+    poses = [Pose(f.camera_from_world, f.lens.fx, f.lens.fy, f.lens.cx, f.lens.cy) for f in truth.frames]
+    frames = [Frame(f"{k}", "", k, None, 400, 300, None if k in (2, 5) else pose) for k, pose in enumerate(poses)]
+    given = views_of(frames)
+    table = tracked(truth, noise={5: 3.0})
+    found = Correspondences(table.keep((table.frame != 5) | (table.track % 5 == 0)), ())
+    refined = refine_views(found, given, sharing_lenses(given), painted.Recorder(), Known())
+    assert np.flatnonzero(~refined.held).tolist() == [5]
+    assert np.flatnonzero(~refined.views.placed).tolist() == [5]
+
+
+def test_a_larger_picture_is_judged_by_the_pixels_that_its_features_were_found_in(shots, painted) -> None:
+    _, truth = shots["arc"]
+    table, verdicts = tracked(truth, {}), []
+    for wrong in (0.0, 0.1):
+        poses = painted.disturb(truth, wrong, 0.0, 1.0)
+        views = views_of([Frame(f"{k}", "", k, None, 400, 300, pose) for k, pose in enumerate(poses)])
+        enlarged = replace(views, scales=np.full(8, 0.2))  # 8K, worked on at a fifth of it
+        verdicts.append([agreement(table, each) for each in (views, enlarged)])
+    for small, large in verdicts:
+        assert large.median == pytest.approx(5 * small.median), "told in pixels of the source"
+        assert large.score == pytest.approx(small.score)
+    (small, large), (off, far_off) = verdicts
+    assert is_better(large, far_off)
+    assert is_better(small, off)
+    slightly = replace(off, score=off.score - 0.015, median=off.median - 0.015)
+    assert not is_better(slightly, off)
+    slightly = replace(far_off, score=far_off.score - 0.015, median=far_off.median - 0.075)
+    assert not is_better(slightly, far_off)

@@ -14,7 +14,9 @@ from PIL import Image
 from vggt_blender.evaluation import Truth, evaluate
 from vggt_blender.exchange.reconstruction import load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
-from vggt_blender.refinement.jitter import jitter
+from vggt_blender.refinement import refine
+from vggt_blender.refinement.correspondences import Found
+from vggt_blender.refinement.jitter import Jitter, jitter
 from vggt_blender.refinement.report import Refusal
 from vggt_blender.refinement.rotations import rotation_matrix
 from vggt_blender.refinement.smoothing import smooth, smooth_views
@@ -63,6 +65,13 @@ def views(poses: np.ndarray) -> Views:
     return Views(poses, (LENS,) * count, np.zeros(count, int), sizes, np.ones(count), np.ones(count, bool))
 
 
+def shaking(poses: np.ndarray, missing: tuple[int, ...] = ()) -> Jitter:
+    placed = ~np.isin(np.arange(len(poses)), missing)
+    found = jitter(poses, placed, np.arange(len(poses)))
+    assert found is not None
+    return found
+
+
 def smoothed(truth: np.ndarray, start: np.ndarray, budget: float = BUDGET) -> np.ndarray:
     count = len(truth)
     return smooth_views(observed(truth), views(start), np.arange(count), np.full(count, budget)).poses
@@ -85,11 +94,11 @@ def test_noise_goes_and_the_truth_stays_within_the_budget(noise: float, turns_on
     truth = path(turns_only=turns_only)
     start = noisy(truth, noise, turns_only=turns_only)
     result = smoothed(truth, start)
-    assert jitter(result).rotation < 0.05 * jitter(start).rotation
+    assert shaking(result).rotation < 0.05 * shaking(start).rotation
     if turns_only:
         assert np.ptp(camera_center(result), axis=0) == pytest.approx(0, abs=1e-9)
     else:
-        assert jitter(result).position < 0.1 * jitter(start).position
+        assert shaking(result).position < 0.1 * shaking(start).position
     before, after = true_error(truth, start), true_error(truth, result)
     assert np.sqrt((after**2).mean()) < np.sqrt((before**2).mean()) + BUDGET
     if noise > BUDGET:
@@ -101,14 +110,14 @@ def test_a_hand_that_shakes_is_followed_as_the_pixels_ask() -> None:
     result = smoothed(truth, truth)
     # from where the tracks want it, which is itself some hundredths of a pixel from the truth
     assert true_error(truth, result).max() < 1.5 * BUDGET
-    assert jitter(result).rotation > 0.75 * jitter(truth).rotation
+    assert shaking(result).rotation > 0.75 * shaking(truth).rotation
     closer = smoothed(truth, truth, budget=BUDGET / 4)
     assert true_error(truth, closer).max() < 0.7 * true_error(truth, result).max()
 
 
 def test_a_shake_below_the_budget_goes() -> None:
     truth = path(shake=0.03)
-    assert jitter(smoothed(truth, truth)).rotation < 0.1 * jitter(truth).rotation
+    assert shaking(smoothed(truth, truth)).rotation < 0.1 * shaking(truth).rotation
 
 
 def test_frames_that_are_missing_or_see_nothing_stay() -> None:
@@ -121,7 +130,20 @@ def test_frames_that_are_missing_or_see_nothing_stay() -> None:
     result = smooth_views(table, given, np.arange(FRAMES), np.full(FRAMES, BUDGET)).poses
     np.testing.assert_array_equal(result[7], start[7])
     np.testing.assert_allclose(result[15], start[15], atol=1e-4)
-    assert jitter(result[16:]).rotation < 0.3 * jitter(start[16:]).rotation
+    assert shaking(result[16:]).rotation < 0.3 * shaking(start[16:]).rotation
+
+
+def test_a_frame_without_a_place_is_no_jitter() -> None:
+    poses = path()
+    steady = shaking(poses)
+    poses[9] = poses[8]  # a placeholder
+    missing = shaking(poses, missing=(9,))
+    assert missing.rotation < 1.2 * steady.rotation
+    assert missing.position < 1.2 * steady.position
+    assert shaking(poses).rotation > 100 * steady.rotation
+    times = np.delete(np.arange(FRAMES), range(6, 9))  # frames that are not there at all
+    assert jitter(path()[times], np.ones(len(times), bool), times).rotation < 1.2 * steady.rotation
+    assert jitter(path(), np.arange(FRAMES) % 4 != 3, np.arange(FRAMES)) is None, "nowhere four in a row"
 
 
 def test_too_short_a_path_is_refused() -> None:
@@ -161,6 +183,16 @@ def test_a_folder_gets_a_smoother_path_and_keeps_all_else(shaken: Any, painted: 
     assert any("jitter" in line for line in recorder.said)
 
 
+def test_what_refinement_found_in_the_pictures_is_not_looked_for_again(shaken: Any, painted: Any) -> None:
+    shot, _, folder = shaken
+    source, recorder, found = painted.open(shot), painted.Recorder(), Found()
+    refine(folder, source, recorder, found=found)
+    assert "matching" in recorder.stages
+    recorder.stages.clear()
+    assert smooth(folder, source, recorder, BUDGET, found=found).smoothed
+    assert not recorder.stages
+
+
 def test_separate_photos_are_left_alone(shaken: Any, painted: Any) -> None:
     shot, _, folder = shaken
     document = json.loads((folder / "reconstruction.json").read_text())
@@ -183,3 +215,12 @@ def test_pictures_without_detail_are_left_alone(shaken: Any, painted: Any, tmp_p
     assert not outcome.smoothed
     assert "details" in outcome.reason
     assert painted.fingerprint(folder) == files
+
+
+def test_a_slow_zoom_is_smoothed_with_the_lenses_that_its_frames_have(shots: Any, painted: Any, tmp_path: Path) -> None:
+    shot, truth = shots["zoom"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, degrees=0.05, shift=0.002, focal=1.0))
+    old = evaluate(load_reconstruction(tmp_path / "r"), truth).reprojection.median
+    outcome = smooth(tmp_path / "r", painted.open(shot), painted.Recorder(), BUDGET)
+    assert evaluate(load_reconstruction(tmp_path / "r"), truth).reprojection.median < old + BUDGET
+    assert outcome.before_px < 0.5

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..exchange.estimate import Stage, plan_of
 from ..exchange.job import Job
@@ -20,6 +20,9 @@ from ..exchange.messages import Cancelled, JobError, Reporter, expect
 from ..exchange.writer import DISK_FULL, ReconstructionWriter
 from ..inference.frames import FrameSource, open_source
 from ..inference.square_pixels import with_square_pixels
+
+if TYPE_CHECKING:
+    from ..refinement.correspondences import Found
 
 NEEDS = {"colmap": "pycolmap", "vggt": "torch"}
 """The library that each engine cannot do without."""
@@ -49,10 +52,9 @@ def run_job(job: Job, report: Reporter) -> Path:
             _warn_of_unused(job, name, engine, report)
             expect(report, _plan(job, name, source))
             folder: Path = engine.reconstruct(source, writer, job, report)
-        if job.refine or job.hand_tracks:
-            _refine(folder, source, job, report)
+        found = _refine(folder, source, job, report) if job.refine or job.hand_tracks else None
         if job.smooth:
-            _smooth(folder, source, job, report)
+            _smooth(folder, source, job, report, found)
         if job.known.distance is not None:
             _scale(folder, job.known.distance, report)
         if job.hand_tracks:
@@ -79,19 +81,24 @@ def _resolve(job: Job, report: Reporter) -> Path:
     return folder
 
 
-def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
+def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> Found | None:
+    """Refine the finished result, or say why it stays as it is; what was found in its pictures is left for others."""
     with _keeping_the_result("Refinement failed and left the result as it was", report):
         from ..refinement import refine
+        from ..refinement.correspondences import Found
 
-        refine(folder, source, report, known=job.known, hand_tracks=job.hand_tracks)
+        found = Found()
+        refine(folder, source, report, known=job.known, hand_tracks=job.hand_tracks, found=found)
+        return found
+    return None
 
 
-def _smooth(folder: Path, source: FrameSource, job: Job, report: Reporter) -> None:
+def _smooth(folder: Path, source: FrameSource, job: Job, report: Reporter, found: Found | None) -> None:
     """Smooth the finished result's path, or say why it stays as it is."""
     with _keeping_the_result("Smoothing failed and left the path as it was", report):
         from ..refinement.smoothing import smooth
 
-        smooth(folder, source, report, job.smooth, known=job.known)
+        smooth(folder, source, report, job.smooth, known=job.known, found=found)
 
 
 def _scale(folder: Path, distance: Distance, report: Reporter) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.reconstruction import Reconstruction, load_reconstruction
-from ..geometry.alignment import Similarity, align_cameras, mean_rotation
+from ..geometry.alignment import Similarity, align_paths, mean_rotation
 from ..geometry.cameras import camera_center
 from .depth_maps import depth_error
 from .pairs import Pair, match
@@ -40,7 +40,7 @@ def evaluate(reconstruction: Reconstruction, truth: Truth) -> Report:
     known = np.stack([pair.truth.camera_from_world for pair in solved])
     has_path = len(solved) > 1 and _has_path(known, pairs)
     poses = np.stack([pair.pose.camera_from_world for pair in solved])
-    alignment = align_cameras(poses, known) if has_path else _align_turns(poses, known)
+    alignment = align_paths(poses, known) if has_path else _align_turns(poses, known)
     aligned = np.stack([pair.aligned_pose(alignment) for pair in solved])
     consecutive = _consecutive(pairs, solved)
     observations = observe(solved, known_points(pairs))

@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+EXACT = 1e-6
+"""Errors below this, in radians or in parts of the path, are none."""
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -91,25 +94,65 @@ def mean_rotation(rotations: ArrayLike) -> Array:
     return left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
 
 
-def align_cameras(source: ArrayLike, target: ArrayLike) -> Similarity:
-    """The similarity that takes poses `source` (N, 3, 4) to `target` (N, 3, 4).
+def align_paths(source: ArrayLike, target: ArrayLike) -> Similarity:
+    """The similarity that takes the places of poses `source` (N, 3, 4) closest to those of `target` (N, 3, 4), as the
+    absolute trajectory error is defined.
 
-    From the camera centres where they span a plane; where they lie on a line or a point, the rotation comes from the
-    cameras' own rotations, which centres alone leave open.
+    Where the target's places lie on a line or a point, the rotation comes from the cameras' own rotations, which places
+    alone leave open.
+    """
+    from .cameras import camera_center
+
+    centers_a, centers_b = camera_center(source), camera_center(target)
+    spread = np.linalg.svd(centers_b - centers_b.mean(axis=0), compute_uv=False)
+    if len(centers_a) >= 3 and _has_extent(centers_b) and spread[1] > 1e-3 * spread[0]:
+        return align_points(centers_a, centers_b)
+    return _turned(_mean_turn(source, target), centers_a, centers_b)
+
+
+def align_cameras(source: ArrayLike, target: ArrayLike) -> Similarity:
+    """The similarity that takes poses `source` (N, 3, 4) to `target` (N, 3, 4), by their places and their rotations.
+
+    Both say how the one world is turned against the other, each as far as it agrees with itself: places weigh by the
+    inverse of the variance that the best similarity leaves them, rotations by that about their mean turn. So a path
+    that is straight but for its noise is not rolled about itself. Procrustes' problem over places and camera axes.
     """
     from .cameras import camera_center
 
     a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
     centers_a, centers_b = camera_center(a), camera_center(b)
-    spread = np.linalg.svd(centers_b - centers_b.mean(axis=0), compute_uv=False)
-    rounding = 1e-9 * np.abs(centers_b).max()  # cameras in one place differ by this much at most
-    if len(a) >= 3 and spread[0] > rounding and spread[1] > 1e-3 * spread[0]:
-        return align_points(centers_a, centers_b)
-    rotation = mean_rotation(np.einsum("nji,njk->nik", b[:, :, :3], a[:, :, :3]))
-    turned = centers_a @ rotation.T
-    around_a, around_b = turned - turned.mean(axis=0), centers_b - centers_b.mean(axis=0)
-    denominator = (around_a**2).sum()
-    moves = spread[0] > rounding and denominator > (1e-9 * np.abs(centers_a).max()) ** 2
-    scale = float((around_a * around_b).sum() / denominator) if moves else 1.0
+    turn = _mean_turn(a, b)
+    if len(a) < 3 or not (_has_extent(centers_a) and _has_extent(centers_b)):
+        return _turned(turn, centers_a, centers_b)
+    best = align_points(centers_a, centers_b)
+    around_a, around_b = centers_a - centers_a.mean(axis=0), centers_b - centers_b.mean(axis=0)
+    left_open = ((best.apply(centers_a) - centers_b) ** 2).sum() / (3 * len(a) - 7)
+    places = left_open + (EXACT * np.abs(around_b).max()) ** 2
+    away = np.swapaxes(b[:, :, :3], 1, 2) @ a[:, :, :3] - turn
+    turns = (away**2).sum() / 2 / (3 * len(a) - 3) + EXACT**2  # of the angle about each axis
+    # an axis of unit length moves by the sines of two of the three angles: half the weight for each
+    covariance = best.scale * around_b.T @ around_a / places + len(a) * turn / (2 * turns)
+    left, _, right = np.linalg.svd(covariance)
+    rotation = left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
+    return _turned(rotation, centers_a, centers_b)
+
+
+def _mean_turn(source: ArrayLike, target: ArrayLike) -> Array:
+    """The rotation (3, 3) between the worlds that the cameras' own rotations say on average."""
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    return mean_rotation(np.swapaxes(b[:, :, :3], 1, 2) @ a[:, :, :3])
+
+
+def _has_extent(centers: Array) -> bool:
+    """Whether they are not all one place: cameras in one place differ by rounding at most."""
+    return bool(np.abs(centers - centers.mean(axis=0)).max() > 1e-9 * np.abs(centers).max())
+
+
+def _turned(rotation: Array, source: Array, target: Array) -> Similarity:
+    """The similarity with that `rotation` that takes places `source` (N, 3) closest to `target` (N, 3)."""
+    turned = source @ rotation.T
+    around_a, around_b = turned - turned.mean(axis=0), target - target.mean(axis=0)
+    moves = _has_extent(source) and _has_extent(target)
+    scale = float((around_a * around_b).sum() / (around_a**2).sum()) if moves else 1.0
     scale = scale if scale > 0 else 1.0
-    return Similarity(scale, rotation, centers_b.mean(axis=0) - scale * turned.mean(axis=0))
+    return Similarity(scale, rotation, target.mean(axis=0) - scale * turned.mean(axis=0))

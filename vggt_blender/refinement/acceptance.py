@@ -17,7 +17,7 @@ MARGIN = 0.05
 """The held-out error must fall by at least this part."""
 
 LEAST_GAIN = 0.02
-"""... and by at least so many source pixels."""
+"""... and by at least so many working pixels: features are as exact as those are large."""
 
 WORSE_FRAME = 1.25
 """No frame's own error may grow by more than this factor and `LEAST_GAIN`."""
@@ -33,29 +33,32 @@ _ROBUST = 2.0
 @dataclass(frozen=True)
 class Agreement:
     """How well cameras agree with tracks: ``median`` error in source pixels, ``score`` the robust mean that is
-    compared, ``tracks`` (T,) what each track adds to it, ``frames`` (N,) each frame's median (NaN where it has too few
-    observations)."""
+    compared, in working pixels, ``tracks`` (T,) what each track adds to it, ``frames`` (N,) each frame's median in
+    source pixels (NaN where it has too few observations), and ``least_gain`` (N,) what counts there."""
 
     median: float
     score: float
     tracks: Array
     frames: Array
+    least_gain: Array
 
 
 def agreement(held: Observations, views: Views) -> Agreement:
-    """Triangulate the held-out tracks with `views` and measure, in source pixels.
+    """Triangulate the held-out tracks with `views` and measure.
 
-    The score averages log(1 + e^2), which neither a few lost tracks nor a few perfect ones decide.
+    The score averages log(1 + e^2) of working pixels, which neither a few lost tracks nor a few perfect ones decide.
     """
-    error = triangulate(held, views, scale=_ROBUST).error / views.scales[held.frame]
+    seen = triangulate(held, views, scale=_ROBUST).error
+    error = seen / views.scales[held.frame]
     frames = np.full(len(views), np.nan)
     for k in range(len(views)):
         mine = error[held.frame == k]
         if len(mine) >= FEWEST_IN_FRAME:
             frames[k] = np.median(mine)
-    surprise = np.log1p(error**2)
+    surprise = np.log1p(seen**2)
     tracks = np.bincount(held.track, surprise) / held.lengths()
-    return Agreement(float(np.median(error)), float(np.sqrt(np.expm1(surprise.mean()))), tracks, frames)
+    score = float(np.sqrt(np.expm1(surprise.mean())))
+    return Agreement(float(np.median(error)), score, tracks, frames, LEAST_GAIN / views.scales)
 
 
 def is_surely_better(freer: Agreement, stiffer: Agreement) -> bool:
@@ -71,7 +74,7 @@ def is_better(after: Agreement, before: Agreement) -> bool:
     """Whether the cameras after are clearly better, and no single frame pays for it."""
     gain = before.score - after.score
     with np.errstate(invalid="ignore"):
-        pays = (after.frames > WORSE_FRAME * before.frames) & (after.frames > before.frames + LEAST_GAIN)
+        pays = (after.frames > WORSE_FRAME * before.frames) & (after.frames > before.frames + before.least_gain)
     return bool(gain > MARGIN * before.score and gain > LEAST_GAIN and after.median < before.median and not pays.any())
 
 

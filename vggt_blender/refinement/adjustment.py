@@ -202,7 +202,8 @@ def focal_deviation(adjusted: Adjusted, freedom: Freedom) -> float | None:
     for camera in scene.cameras.values():
         spread = covariance.get_other_params_cov(camera.params)
         if spread is not None:
-            worst = max(worst, sigma * float(np.sqrt(spread[0, 0])) / camera.mean_focal_length())
+            free = list(camera.focal_length_idxs())
+            worst = max(worst, sigma * float(np.sqrt(spread[free, free].max())) / camera.mean_focal_length())
     return min(worst, 1.0)
 
 

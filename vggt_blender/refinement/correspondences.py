@@ -12,8 +12,9 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from ..engines.colmap.features import Features, Look, find_features, working_picture
+from ..engines.colmap.features import Features, Look, working_picture
 from ..engines.colmap.matching import verified_pairs
+from ..engines.colmap.scene_features import scene_features
 from ..exchange.messages import Reporter
 from ..inference.frames import FrameSource
 from .tracks import Observations, build_tracks
@@ -40,6 +41,13 @@ class Correspondences:
     turns: tuple[Turn, ...]
 
 
+@dataclass
+class Found:
+    """The correspondences of one source, which what comes first leaves for what comes next."""
+
+    correspondences: Correspondences | None = None
+
+
 def find_correspondences(
     source: FrameSource, pairs: Sequence[tuple[int, int]], views: Views, report: Reporter
 ) -> Correspondences:
@@ -49,14 +57,14 @@ def find_correspondences(
 
 
 def features_of(source: FrameSource, report: Reporter) -> list[Features]:
-    """Features of every frame in working pixels; masked parts are left out."""
+    """Features of every frame in working pixels, as engine `colmap` finds them."""
 
     def looks() -> Iterator[Look]:
         for position, picture in enumerate(source):
             report.progress("features", position, len(source.frames))
             yield working_picture(picture), source.mask(position)
 
-    features = list(find_features(looks()))
+    features = scene_features(looks(), report, ordered=source.source.kind != "images")
     report.progress("features", len(source.frames), len(source.frames))
     return features
 

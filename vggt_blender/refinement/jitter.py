@@ -25,18 +25,27 @@ class Jitter:
     position: float | None
 
 
-def jitter(poses: Array) -> Jitter | None:
-    """Noise of poses (N, 3, 4) in time order by their third differences; None for fewer than four.
+def even_runs(placed: NDArray[np.bool_], times: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(M,) frames that begin four `placed` (N,) ones at even distances of `times` (N,)."""
+    even = np.diff(times, 2) == 0
+    return np.flatnonzero(placed[:-3] & placed[1:-2] & placed[2:-1] & placed[3:] & even[:-1] & even[1:])
+
+
+def jitter(poses: Array, placed: NDArray[np.bool_], times: NDArray[np.intp]) -> Jitter | None:
+    """Noise of poses (N, 3, 4) in time order by their third differences; None where no four frames in a row, numbered
+    by `times` (N,), are `placed` (N,).
 
     Third differences vanish on any path of constant acceleration; a real shake counts as jitter, too.
     """
-    if len(poses) < 4:
+    rows = even_runs(placed, times)
+    if not len(rows):
         return None
     centers = camera_center(poses)
-    shake = np.linalg.norm(np.diff(centers, 3, axis=0), axis=1) / _NOISE_GAIN
-    step = float(np.median(np.linalg.norm(np.diff(centers, axis=0), axis=1)))
+    shake = np.linalg.norm(np.diff(centers, 3, axis=0)[rows], axis=1) / _NOISE_GAIN
+    steps = np.unique(rows[:, None] + np.arange(3))
+    step = float(np.median(np.linalg.norm(np.diff(centers, axis=0)[steps], axis=1)))
     turns = rotation_vector(poses[1:, :, :3] @ np.swapaxes(poses[:-1, :, :3], 1, 2))
-    tremble = np.linalg.norm(np.diff(turns, 2, axis=0), axis=1) / _NOISE_GAIN
+    tremble = np.linalg.norm(np.diff(turns, 2, axis=0)[rows], axis=1) / _NOISE_GAIN
     return Jitter(
         rotation=float(np.degrees(np.sqrt((tremble**2).mean()))),
         position=float(np.sqrt((shake**2).mean()) / step) if step > 1e-9 else None,

@@ -13,7 +13,7 @@ from .views import Views
 Array = NDArray[np.float64]
 
 EXHAUSTIVE_UP_TO = 40
-"""So many stills are compared all with all."""
+"""So many stills are compared all with all; of more, one without a place with so many of those that have one."""
 
 MOST_PARTNERS = 12
 """So many frames at most are compared with one because their views overlap; neighbours in time come on top."""
@@ -38,21 +38,23 @@ def overlapping_pairs(reconstruction: Reconstruction, views: Views) -> list[tupl
     pairs = set(sequential_pairs(count, NEIGHBOURS) if ordered else [])
     overlap = _overlaps(_sample_points(reconstruction, views), views)
     overlap = np.minimum(overlap, overlap.T)
+    placed = np.flatnonzero(views.placed).tolist()
+    most_lost = MOST_PARTNERS if ordered else EXHAUSTIVE_UP_TO
     for first in range(count):
-        if not views.placed[first]:
-            pairs |= {(min(first, other), max(first, other)) for other in range(count) if other != first}
-            continue
-        partners = [k for k in np.argsort(-overlap[first]) if k != first and overlap[first, k] >= LEAST_OVERLAP]
-        for second in _spread(partners):
-            pairs.add((min(first, second), max(first, second)))
+        if views.placed[first]:
+            partners = [k for k in np.argsort(-overlap[first]) if k != first and overlap[first, k] >= LEAST_OVERLAP]
+            chosen = _spread(partners, MOST_PARTNERS)
+        else:  # it may see anything, and what it is placed by has a place
+            chosen = _spread(placed, most_lost)
+        pairs |= {(min(first, second), max(first, second)) for second in chosen}
     return sorted(pairs)
 
 
-def _spread(partners: list[int]) -> list[int]:
-    """At most `MOST_PARTNERS` of them, taken evenly from near to far: far ones hold the shot together."""
-    if len(partners) <= MOST_PARTNERS:
+def _spread(partners: list[int], most: int) -> list[int]:
+    """At most so many of them, taken evenly: the last ones, farther off, hold the shot together."""
+    if len(partners) <= most:
         return partners
-    return [partners[k] for k in np.linspace(0, len(partners) - 1, MOST_PARTNERS).astype(int)]
+    return [partners[k] for k in np.linspace(0, len(partners) - 1, most).astype(int)]
 
 
 def _sample_points(reconstruction: Reconstruction, views: Views) -> list[Array]:

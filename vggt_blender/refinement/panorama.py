@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..geometry.cameras import Lens
 from .correspondences import Turn
-from .rotation_only import turn_only
+from .rotation_only import LEAST_IN_TURN, turn_only
 from .rotations import average_rotations
 from .tracks import Observations, longest
 from .views import Views
@@ -25,9 +25,6 @@ FOCALS = (0.6, 1.0, 1.7, 2.9, 5.0)
 
 TRACKS = 120
 """The longest tracks of each frame that are used."""
-
-LEAST_IN_TURN = 4
-"""Observations that place a frame."""
 
 _ROBUST_DEGREES = 0.5
 

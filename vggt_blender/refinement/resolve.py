@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from ..engines.colmap.matching import exhaustive_pairs, sequential_pairs
 from ..exchange.hand_tracks import HandTracks
 from ..exchange.job import FrameRange, count_of
-from ..exchange.known import Known
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Reconstruction, load_reconstruction
 from ..geometry.cameras import camera_center
 from ..inference.frames import FrameSource
-from .acceptance import LEAST_GAIN, MARGIN, Agreement, agreement
+from .acceptance import MARGIN, Agreement, agreement
 from .adjustment import Adjusted, Freedom, adjust
 from .chosen_frames import ChosenFrames, frames_of
 from .correspondences import find_correspondences
@@ -133,7 +132,7 @@ def _part(reconstruction: Reconstruction, again: NDArray[np.intp]) -> Part:
         near = _around(others, again)
     positions = np.union1d(again, near)
     is_again = np.isin(positions, again)
-    views = views_of([frames[k] for k in positions], Known(zooms=True))
+    views = views_of([frames[k] for k in positions])
     return Part(positions, is_again, _with_neighbours_lens(views, is_again))
 
 
@@ -168,7 +167,7 @@ def _solved(
     ordered = reconstruction.source.kind != "images"
     found = find_correspondences(pictures, _pairs(part, ordered), part.views, report)
     train, held_out = hold_out(found.tracks)
-    old = views_of([reconstruction.frames[k] for k in part.positions], Known(zooms=True))
+    old = views_of([reconstruction.frames[k] for k in part.positions])
     report.progress("adjusting", 0, 1)
     views = _placed_and_adjusted(train, part, trusted)
     before, after = (_judged(held_out, trusted, cameras) for cameras in (old, views))
@@ -226,7 +225,7 @@ def _placed_and_adjusted(train: Observations, part: Part, trusted: Trusted) -> V
 def _clearly_better(before: Agreement, after: Agreement, placed: Mask) -> Mask:
     """(M,) where a frame's own tracks that were not used say so; one that was not `placed` takes what it can get."""
     with np.errstate(invalid="ignore"):
-        gains = (after.frames < (1 - MARGIN) * before.frames) & (after.frames < before.frames - LEAST_GAIN)
+        gains = (after.frames < (1 - MARGIN) * before.frames) & (after.frames < before.frames - before.least_gain)
     return np.asarray(gains | ~placed)
 
 

@@ -31,27 +31,29 @@ from ..inference.frames import FrameSource
 from ..inference.square_pixels import with_square_pixels
 from .acceptance import is_better, is_no_worse
 from .adjustment import Adjusted, Freedom
-from .correspondences import find_correspondences
+from .correspondences import Found, find_correspondences
 from .depth_scale import depth_factors
 from .jitter import jitter
 from .pairs import overlapping_pairs
 from .report import RefinementReport, Refusal
 from .rewriting import rewriting
+from .rotations import rotation_vector
 from .solve import Refined, refine_views
 from .trusted import Trusted, trusted_tracks
-from .views import Views, as_seen, pose_of, views_of
+from .views import NO_DISTORTION, NOTHING, Views, as_seen, pose_of, sharing_lenses, times_of, views_of
 
 Array = NDArray[np.float64]
 
 FAR_OFF = 4.0
-"""Frames whose cameras moved by more than this many times the usual do not say where the world lies."""
+"""Frames whose cameras moved or turned by more than this many times the usual do not say where the world lies."""
 
 TRIALS = 100
 
 WEAK_LENS = 0.002
 """A focal length that the observations leave open by this part (a standard deviation) is called weakly determined."""
 
-NO_DISTORTION = (0.0,) * 5
+ZOOM_NOTES = ("zooms", "lens_zooms")
+"""What the engines call it in their settings."""
 
 LENS_NAMES = {
     Freedom.POSES: "fixed",
@@ -79,13 +81,15 @@ def refine(
     *,
     known: Known | None = None,
     hand_tracks: HandTracks | None = None,
+    found: Found | None = None,
 ) -> RefinementReport:
     """Refine the reconstruction in `folder`, made from `source`, with features of its pictures.
 
     The better cameras replace the old ones, depth maps and points follow, only where tracks that were not used agree
     clearly better; the world stays where it is. Otherwise no byte of the folder changes. What is
     `known` of the lens is held, and a camera known to be locked off only turns. Where `hand_tracks` are given they take
-    part as what is certain, and better agreement with them counts where the other tracks do not speak against it.
+    part as what is certain, and better agreement with them counts where the other tracks do not speak against it. What
+    was `found` in the same pictures is not looked for again, and what is found stays there.
     Raises `JobError` where the folder cannot be read or written.
     """
     began = time.monotonic()
@@ -95,7 +99,7 @@ def refine(
     trusted = trusted_tracks(hand_tracks or HandTracks(), source.frames, source.source.kind)
     reconstruction = as_seen(load_reconstruction(folder), source)
     try:
-        refined = _refined(reconstruction, source, report, known, trusted)
+        refined = _refined(reconstruction, source, report, known, trusted, found or Found())
     except Refusal as refusal:
         outcome = RefinementReport(False, str(refusal), time.monotonic() - began)
         report.warning(outcome.sentence())
@@ -123,14 +127,28 @@ def refine(
 
 
 def _refined(
-    reconstruction: Reconstruction, source: FrameSource, report: Reporter, known: Known, trusted: Trusted
+    reconstruction: Reconstruction,
+    source: FrameSource,
+    report: Reporter,
+    known: Known,
+    trusted: Trusted,
+    found: Found,
 ) -> Refined:
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
-    given, views = (views_of(reconstruction.frames, certain) for certain in (Known(), known))
-    found = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
-    refined = refine_views(found, given, views, report, known, trusted)
+    given, views = (views_of(reconstruction.frames, certain) for certain in (NOTHING, known))
+    if known.holds_focal or not (known.zooms or _is_said_to_zoom(reconstruction.engine)):
+        views = sharing_lenses(views)
+    if found.correspondences is None:
+        found.correspondences = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
+    refined = refine_views(found.correspondences, given, views, report, known, trusted)
     return _in_world(refined, views)
+
+
+def _is_said_to_zoom(engine: Mapping[str, Any]) -> bool:
+    """Whether the engine noted that it found a zoom by itself."""
+    settings = engine.get("settings")
+    return isinstance(settings, Mapping) and any(settings.get(name) is True for name in ZOOM_NOTES)
 
 
 def _in_world(refined: Refined, before: Views) -> Refined:
@@ -170,15 +188,17 @@ def _align(source: Array, target: Array) -> Similarity:
         move = align_cameras(source[half], target[half])
         if np.median(away(move)) < np.median(away(best)):
             best = move
+    between = np.swapaxes(target[:, :, :3], 1, 2) @ source[:, :, :3] @ best.rotation.T
+    turned = np.linalg.norm(rotation_vector(between), axis=1)
     distance = away(best)
-    close = distance <= FAR_OFF * np.median(distance)
-    return align_cameras(source[close], target[close])
+    close = (distance <= FAR_OFF * np.median(distance)) & (turned <= FAR_OFF * np.median(turned))
+    return align_cameras(source[close], target[close]) if 2 * close.sum() >= len(source) else best
 
 
 def _outcome(reconstruction: Reconstruction, refined: Refined, known: Known) -> RefinementReport:
     frames = reconstruction.frames
     accepted = is_better(refined.after, refined.before)
-    before = views_of(frames, Known())
+    before = views_of(frames)
     views, placed = refined.views, before.placed
     if not accepted and (_contradicts(frames, known) or _pleases_by_hand(refined, placed)):
         accepted = is_no_worse(refined.after, refined.before)
@@ -199,8 +219,8 @@ def _outcome(reconstruction: Reconstruction, refined: Refined, known: Known) -> 
         focal_deviation=refined.focal_deviation,
         carried=carried,
         registered=tuple(frame.name for k, frame in enumerate(frames) if refined.held[k] and not placed[k]),
-        jitter_before=jitter(before.poses[placed]) if ordered else None,
-        jitter_after=jitter(views.poses[placed]) if ordered else None,
+        jitter_before=jitter(before.poses, placed, times_of(frames)) if ordered else None,
+        jitter_after=jitter(views.poses, placed, times_of(frames)) if ordered else None,
         hand_before_px=None if refined.hand_before is None else refined.hand_before.median,
         hand_after_px=None if refined.hand_after is None else refined.hand_after.median,
     )
@@ -215,7 +235,7 @@ def _pleases_by_hand(refined: Refined, placed: NDArray[np.bool_]) -> bool:
 
 def _contradicts(frames: Sequence[Frame], known: Known) -> bool:
     """Whether the frames have another lens than the one that is known."""
-    pairs = zip(views_of(frames, Known()).lenses, views_of(frames, known).lenses, strict=True)
+    pairs = zip(views_of(frames).lenses, views_of(frames, known).lenses, strict=True)
     return any(
         not np.allclose([given.fx, given.fy], [certain.fx, certain.fy], rtol=1e-6)
         or (given.distortion or NO_DISTORTION) != (certain.distortion or NO_DISTORTION)
@@ -225,8 +245,7 @@ def _contradicts(frames: Sequence[Frame], known: Known) -> bool:
 
 def _result(reconstruction: Reconstruction, refined: Refined, source: FrameSource) -> _Result:
     views, frames = refined.views, reconstruction.frames
-    known = views.placed | refined.held
-    poses: list[Pose | None] = [pose_of(views, k) if known[k] else None for k in range(len(frames))]
+    poses: list[Pose | None] = [pose_of(views, k) if views.placed[k] else None for k in range(len(frames))]
     adjusted, factors = refined.adjusted, np.ones(len(frames))
     residuals = _residuals(adjusted, views) if adjusted is not None else [np.zeros(0)] * len(frames)
     new = [

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exchange.hand_tracks import ENTRY, WORLD, HandTracks
-from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Frame, load_reconstruction
 from ..geometry.alignment import Similarity
@@ -58,7 +57,7 @@ def settle(folder: Path, source: FrameSource, hand_tracks: HandTracks, report: R
     """
     trusted = trusted_tracks(hand_tracks, source.frames, source.source.kind)
     frames = as_seen(load_reconstruction(folder), source).frames
-    views = views_of(frames, Known(zooms=True))  # every frame's own lens
+    views = views_of(frames)
     found = _agreement(trusted, views, frames)
     fit = fit_survey(found.part, views)
     _warn_of_wrong_tracks(found, frames, report)

@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 
 from ..exchange.known import Known
 from ..exchange.messages import Reporter
-from ..exchange.reconstruction import load_reconstruction
+from ..exchange.reconstruction import Reconstruction, load_reconstruction
 from ..geometry.cameras import camera_center
 from ..inference.frames import FrameSource
 from ..inference.square_pixels import with_square_pixels
 from .acceptance import Agreement, agreement
-from .correspondences import find_correspondences
-from .jitter import Jitter, jitter
+from .correspondences import Found, find_correspondences
+from .jitter import Jitter, even_runs, jitter
 from .pairs import overlapping_pairs
 from .report import Refusal
 from .rewriting import rewriting
 from .rotations import rotation_matrix, rotation_vector
 from .tracks import Observations, longest
 from .triangulation import LOST, triangulate
-from .views import Views, as_seen, views_of
+from .views import Views, as_seen, times_of, views_of
 
 Array = NDArray[np.float64]
 
@@ -99,10 +99,17 @@ class SmoothingReport:
 
 
 def smooth(
-    folder: Path | str, source: FrameSource, report: Reporter, budget_px: float, *, known: Known | None = None
+    folder: Path | str,
+    source: FrameSource,
+    report: Reporter,
+    budget_px: float,
+    *,
+    known: Known | None = None,
+    found: Found | None = None,
 ) -> SmoothingReport:
     """Smooth the path of the reconstruction in `folder`, made from `source`, by at most `budget_px` source pixels a
-    frame, and by less where its tracks are more exact than that; nothing but its poses changes.
+    frame, and by less where its tracks are more exact than that; nothing but its poses changes. What was `found` in the
+    same pictures is not looked for again.
 
     The outcome goes into the document's ``refinement`` as ``smoothing`` where it was smoothed. Raises `JobError` where
     the folder cannot be read or written.
@@ -112,17 +119,19 @@ def smooth(
     try:
         if reconstruction.source.kind == "images":
             raise Refusal("separate photos follow no path.")
-        before = views_of(reconstruction.frames, Known())
-        found = find_correspondences(source, overlapping_pairs(reconstruction, before), before, report)
-        table = longest(found.tracks.keep(before.placed[found.tracks.frame], least=3), TRACKS, len(before))
+        before = views_of(reconstruction.frames)
+        matched = None if found is None else found.correspondences
+        if matched is None:
+            matched = find_correspondences(source, _placed_pairs(reconstruction, before), before, report)
+        table = longest(matched.tracks.keep(before.placed[matched.tracks.frame], least=3), TRACKS, len(before))
         if table.tracks < FEWEST_TRACKS:
             raise Refusal(f"only {table.tracks} details could be followed through three or more frames.")
-        times = np.array([frame.index if frame.number is None else frame.number for frame in reconstruction.frames])
+        times = times_of(reconstruction.frames)
         old = agreement(table, before)
         for share in SHARES:
             slip_px = share * min(budget_px, OWN_ERROR * old.median)
             after = smooth_views(table, before, times, slip_px * before.scales)
-            outcome = _outcome(table, before, after, old, budget_px, slip_px)
+            outcome = _outcome(table, before, after, times, old, budget_px, slip_px)
             if outcome.smoothed:
                 break
     except Refusal as refusal:
@@ -136,12 +145,23 @@ def smooth(
     return outcome
 
 
+def _placed_pairs(reconstruction: Reconstruction, views: Views) -> list[tuple[int, int]]:
+    pairs = overlapping_pairs(reconstruction, views)
+    return [(first, second) for first, second in pairs if views.placed[first] and views.placed[second]]
+
+
 def _outcome(
-    table: Observations, before: Views, after: Views, old: Agreement, budget_px: float, slip_px: float
+    table: Observations,
+    before: Views,
+    after: Views,
+    times: NDArray[np.intp],
+    old: Agreement,
+    budget_px: float,
+    slip_px: float,
 ) -> SmoothingReport:
     new = agreement(table, after)
     most = _most_risen(old, new)
-    shaken, calm = (jitter(views.poses[views.placed]) for views in (before, after))
+    shaken, calm = (jitter(views.poses, views.placed, times) for views in (before, after))
     reason = ""
     if max(most, new.median - old.median) > budget_px:
         reason = "the tracks would have lost more than the budget."
@@ -192,7 +212,7 @@ def smooth_views(table: Observations, views: Views, times: NDArray[np.intp], bud
     """
     table = table.keep(views.placed[table.frame])
     enough = np.bincount(table.frame, minlength=len(views)) >= FEWEST_SEEN
-    rows = _rows(views.placed, times)
+    rows = even_runs(views.placed, times)
     if enough.sum() < FEWEST_FRAMES or not len(rows):
         raise Refusal("fewer than five frames follow each other and see enough to say how far a camera may move.")
     structure = triangulate(table, views, scale=0.5)
@@ -205,12 +225,6 @@ def smooth_views(table: Observations, views: Views, times: NDArray[np.intp], bud
         pixels = _pixels(table, structure.points, result, loss, enough)
         result = _moved(result, _smoothest(result, pixels, rows, np.repeat(scale, 3), budget, enough))
     return result
-
-
-def _rows(placed: NDArray[np.bool_], times: NDArray[np.intp]) -> NDArray[np.intp]:
-    """(M,) frames that begin four placed ones at even distances of time."""
-    even = np.diff(times, 2) == 0
-    return np.flatnonzero(placed[:-3] & placed[1:-2] & placed[2:-1] & placed[3:] & even[:-1] & even[1:])
 
 
 def _pixels(table: Observations, points: Array, views: Views, loss: float, enough: NDArray[np.bool_]) -> _Pixels:

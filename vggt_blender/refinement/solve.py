@@ -17,7 +17,7 @@ from .adjustment import Adjusted, Freedom, adjust, focal_deviation
 from .correspondences import Correspondences
 from .registration import place_others
 from .report import Refusal
-from .rotation_only import turn_only
+from .rotation_only import LEAST_IN_TURN, Tell, turn_only
 from .rotations import average_rotations
 from .survey import fit_survey
 from .tracks import Observations, hold_out, longest
@@ -40,9 +40,6 @@ COARSE_TRACKS, FINE_TRACKS = 120, 1200
 
 PAN_MEDIAN, PAN_MOST = 1.0, 3.0
 """Working pixels that half, and nine tenths, of all observations must stay within for a camera that only turns."""
-
-LEAST_IN_TURN = 4
-"""Observations that place a frame of a camera that only turns."""
 
 FLAT = 1.5
 """A scene is a plane where moving every point onto it shifts no more than a tenth of the pixels by more than this."""
@@ -97,7 +94,7 @@ def _best(
             )
     before = agreement(held_out, given)
     few = longest(train, COARSE_TRACKS, len(views))
-    pan = _pan(few.and_also(trusted.table), held_out, views, before, known)
+    pan = _pan(few.and_also(trusted.table), held_out, views, before, known, lambda: report.progress("adjusting", 0, 2))
     if known.locked_off:
         if pan is None:
             raise Refusal("the camera is said to be locked off, but turns on the spot do not explain the pictures.")
@@ -132,16 +129,18 @@ def _is_enough(train: Observations, held_out: Observations) -> bool:
     return _long(train) >= FEWEST_TRACKS and held_out.tracks >= FEWEST_HELD_OUT
 
 
-def _pan(few: Observations, held_out: Observations, views: Views, before: Agreement, known: Known) -> Refined | None:
+def _pan(
+    few: Observations, held_out: Observations, views: Views, before: Agreement, known: Known, tell: Tell
+) -> Refined | None:
     """The solution for a camera that only turns, or None where turns do not explain the tracks."""
     placed = few.keep(views.placed[few.frame])
     if not placed.tracks:
         return None
-    turned, error = turn_only(placed, views, free_focal=not known.holds_focal)
+    turned, error = turn_only(placed, views, free_focal=not known.holds_focal, tell=tell)
     if np.median(error) > PAN_MEDIAN or np.percentile(error, 90) > PAN_MOST:
         return None
     after, freedom = agreement(held_out, turned), Freedom.FOCAL
-    stiff = turn_only(placed, views, free_focal=False)[0]
+    stiff = turn_only(placed, views, free_focal=False, tell=tell)[0]
     stiff_after = agreement(held_out, stiff)
     if known.holds_focal or not is_surely_better(after, stiff_after):  # small turns say nothing of the lens
         turned, after, freedom = stiff, stiff_after, Freedom.POSES
@@ -172,8 +171,10 @@ def _bundles(
             continue
         adjusted = _on_survey(many, adjusted, freedom, held_out, trusted)
         after = agreement(held_out, adjusted.views)
+        # one that was placed by points, and then refused, has no place
+        found_views = replace(adjusted.views, placed=views.placed | adjusted.held)
         yield Refined(
-            adjusted.views, adjusted.held, before, after, adjusted, freedom, adjusted.used.tracks, held_out.tracks
+            found_views, adjusted.held, before, after, adjusted, freedom, adjusted.used.tracks, held_out.tracks
         )
 
 

@@ -20,8 +20,20 @@ from ..inference.frames import FrameSource
 
 Array = NDArray[np.float64]
 
+NOTHING = Known()
+
+NO_DISTORTION = (0.0,) * 5
+
 ZOOM_SPREAD = 0.02
 """Input focal lengths that differ by more than this (standard deviation over mean) are a lens that zooms."""
+
+SCATTER = 1.0
+"""Mean squared difference of neighbours over the variance (von Neumann's ratio): 2 for noise, near 0 for a zoom."""
+
+FEWEST_IN_TREND = 4
+
+SAME_LENS = 1e-6
+"""Two lenses are one where none of their terms, in focal lengths, differs by more."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +84,9 @@ def as_seen(reconstruction: Reconstruction, source: FrameSource) -> Reconstructi
     return replace(reconstruction, frames=tuple(shot.seen(frame) for shot, frame in pairs))
 
 
-def views_of(frames: Sequence[Frame], known: Known) -> Views:
-    """The cameras of a reconstruction's frames; frames that are not registered borrow the nearest one's lens and pose.
+def views_of(frames: Sequence[Frame], known: Known = NOTHING) -> Views:
+    """The cameras of a reconstruction's frames, each with its own lens; frames that are not registered borrow the
+    nearest one's lens and pose.
 
     What is `known` of the lens goes before what the frames say. Raises ValueError where no frame is registered.
     """
@@ -94,8 +107,12 @@ def views_of(frames: Sequence[Frame], known: Known) -> Views:
         poses.append(pose.camera_from_world)
         lenses.append(_certain(lens, frame, known, scales[k]))
     sizes = np.array([(frame.width, frame.height) for frame in frames], np.float64)
-    groups = np.arange(len(frames)) if known.zooms else _lens_groups(sizes, lenses, placed)
-    return Views(np.stack(poses), _shared(lenses, groups, placed), groups, sizes * scales[:, None], scales, placed)
+    return Views(np.stack(poses), tuple(lenses), np.arange(len(frames)), sizes * scales[:, None], scales, placed)
+
+
+def times_of(frames: Sequence[Frame]) -> NDArray[np.intp]:
+    """(N,) the frames' numbers in time: the plate's own, where it has any."""
+    return np.array([frame.index if frame.number is None else frame.number for frame in frames], np.intp)
 
 
 def _certain(lens: Lens, frame: Frame, known: Known, scale: float) -> Lens:
@@ -106,29 +123,41 @@ def _certain(lens: Lens, frame: Frame, known: Known, scale: float) -> Lens:
     return lens if known.distortion is None else replace(lens, distortion=known.distortion)
 
 
-def _lens_groups(sizes: Array, lenses: list[Lens], placed: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """One lens for all frames of one size, unless their focal lengths differ: then one a frame."""
-    groups = np.arange(len(lenses))
-    focal = np.array([lens.fx for lens in lenses])
-    for size in np.unique(sizes, axis=0):
-        members = np.flatnonzero((sizes == size).all(axis=1))
-        known = members[placed[members]]
-        if len(known) and focal[known].std() <= ZOOM_SPREAD * focal[known].mean():
-            groups[members] = members[0]
+def sharing_lenses(views: Views) -> Views:
+    """The views with one lens for all frames of one size that had the same one.
+
+    Lenses that all differ, but scatter by little, are noisy estimates of one: that of the middle focal length. Those
+    that follow a trend in the order of the frames, or differ by more, are a zoom and stay apart.
+    """
+    groups, lenses = _alike(views), list(views.lenses)
+    for size in np.unique(views.sizes, axis=0):
+        members = np.flatnonzero((views.sizes == size).all(axis=1))
+        known = members[views.placed[members]]
+        if len(known) and len(np.unique(groups[known])) == len(known) and _is_scatter(views.focal[known]):
+            middle = known[np.argsort(views.focal[known], kind="stable")[(len(known) - 1) // 2]]
+            groups[members] = middle
+    return replace(views, groups=groups, lenses=tuple(lenses[group] for group in groups))
+
+
+def _alike(views: Views) -> NDArray[np.intp]:
+    """(N,) for each frame the first one that has its size and its lens."""
+    terms = np.array(
+        [(lens.fx, lens.fy, lens.cx, lens.cy, *(lens.distortion or NO_DISTORTION)) for lens in views.lenses]
+    )
+    terms[:, :4] /= views.focal[:, None]
+    rows = np.column_stack([np.log(views.focal), terms, views.sizes])
+    groups = np.arange(len(views))
+    for k in range(len(views)):
+        firsts = np.unique(groups[:k])
+        same = firsts[(np.abs(rows[firsts] - rows[k]) < SAME_LENS).all(axis=1)]
+        groups[k] = same[0] if len(same) else k
     return groups
 
 
-def _shared(lenses: list[Lens], groups: NDArray[np.intp], placed: NDArray[np.bool_]) -> tuple[Lens, ...]:
-    """Each group's lens is its members' median focal length, with the first one's other terms."""
-    result = list(lenses)
-    for group in np.unique(groups):
-        members = np.flatnonzero(groups == group)
-        known = members[placed[members]] if placed[members].any() else members
-        lens = lenses[known[0]]
-        fx, fy = (float(np.median([getattr(lenses[k], axis) for k in known])) for axis in ("fx", "fy"))
-        for k in members:
-            result[k] = replace(lens, fx=fx, fy=fy)
-    return tuple(result)
+def _is_scatter(focal: Array) -> bool:
+    """Whether `focal` (M,), in the order of their frames, differ by little and follow no trend."""
+    trend = len(focal) >= FEWEST_IN_TREND and (np.diff(focal) ** 2).mean() < SCATTER * focal.var()
+    return bool(not trend and focal.std() <= ZOOM_SPREAD * focal.mean())
 
 
 def pose_of(views: Views, k: int) -> Pose:

@@ -19,20 +19,11 @@ from ...exchange.writer import ReconstructionWriter
 from ...inference.frames import FrameSource, SourceFrame
 from .adjustment import Adjusted, refine
 from .dense import write_depth
-from .features import (
-    MAX_FEATURES,
-    MAX_FEATURES_ORDERED,
-    Features,
-    Gray,
-    Look,
-    find_features,
-    working_picture,
-    working_scale,
-)
+from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
 from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, verified_pairs
-from .overlays import Bars, overlay_features, within
+from .scene_features import scene_features
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
 from .zoom import best_zoom, smooth_focals, told_apart
@@ -54,7 +45,6 @@ class _Pictures:
 
     features: list[Features]
     masks: list[NDArray[np.bool_] | None]
-    shapes: list[tuple[int, ...]]
 
 
 def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, report: Reporter) -> Path:
@@ -68,8 +58,6 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     writer.open_dense(len(frames), height, width)
     pictures = _read(source, writer, places, report)
     ordered = source.source.kind != "images"
-    if ordered:
-        _leave_overlays_out(pictures.features, report)
     cameras = _cameras(frames, job.known)
     pairs = _matched(pictures.features, cameras, ordered, report)
     turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, ordered, report)
@@ -99,8 +87,7 @@ def _read(
 ) -> _Pictures:
     """One pass over the pictures: their features, and their colors at the depth maps' size."""
     assert writer.color is not None
-    bars = Bars()
-    pictures = _Pictures([], [], [])
+    pictures = _Pictures([], [])
     color = writer.color
 
     def looks() -> Iterator[Look]:
@@ -108,35 +95,14 @@ def _read(
             report.progress("features", position, len(places))
             mask, gray = source.mask(position), working_picture(picture)
             np.save(_working_file(writer.staging, position), gray)
-            bars.look(gray)
-            pictures.shapes.append(gray.shape)
             usable = None if mask is None else place.reduced(np.where(mask, 255, 0).astype(np.uint8)) > 254
             pictures.masks.append(usable)
             color[position][place.window] = place.reduced(picture)
             yield gray, mask
 
-    most = MAX_FEATURES if source.source.kind == "images" else MAX_FEATURES_ORDERED
-    pictures.features.extend(find_features(looks(), most))
+    pictures.features.extend(scene_features(looks(), report, ordered=source.source.kind != "images"))
     report.progress("features", len(places), len(places))
-    _leave_bars_out(pictures, bars)
     return pictures
-
-
-def _leave_bars_out(pictures: _Pictures, bars: Bars) -> None:
-    for position, shape in enumerate(pictures.shapes):
-        picture = bars.picture(shape)
-        if picture is not None:
-            features = pictures.features[position]
-            pictures.features[position] = features.some(within(features, picture))
-
-
-def _leave_overlays_out(features: list[Features], report: Reporter) -> None:
-    found = overlay_features(features)
-    if found is None:
-        return
-    for position, overlaid in enumerate(found):
-        features[position] = features[position].some(~overlaid)
-    report.status("Something stays on the same pixels while the picture moves (text, a logo): it is left out.")
 
 
 def _cameras(frames: Sequence[SourceFrame], known: Known) -> list[pycolmap.Camera]:
