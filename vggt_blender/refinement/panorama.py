@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engines.colmap.adjustment import PROBE, WEAK
 from ..geometry.cameras import Lens
 from .correspondences import Turn
 from .rotation_only import turn_only
@@ -35,6 +36,10 @@ MOST_BENT, BENT_STEP, WORTH = 0.3, 0.004, 0.8
 """The largest k1 that is looked for, how finely, and the share of the cost that may remain for it to be believed."""
 
 
+USUAL_WORTH = 0.005
+"""A lens that was thought of before is kept where the one that was found lowers the cost by no more than this part."""
+
+
 @dataclass(frozen=True)
 class Match:
     """What two frames share: their positions, and rows of the same details in each, working pixels (M, 2)."""
@@ -50,16 +55,28 @@ class Panorama:
     """The turning camera.
 
     ``views``: frames that nothing ties to the others are not placed, the first that is looks along z. ``error`` (O,):
-    how many working pixels the observations of ``table`` are from where the turns put them.
+    how many working pixels the observations of ``table`` are from where the turns put them. ``focal_hold``: by what
+    part the robust cost rises where the focal length is one percent off (None where nobody asked).
     """
 
     views: Views
     table: Observations
     error: Array
+    focal_hold: float | None = None
 
     def cost(self) -> float:
         """Robust, for comparison."""
         return float(np.log1p(self.error**2).sum())
+
+    @property
+    def lens_is_weak(self) -> bool:
+        """Whether other focal lengths would explain the pictures about as well."""
+        return self.focal_hold is not None and self.focal_hold < WEAK
+
+    def held_at(self, lenses: Sequence[Lens]) -> Panorama:
+        """The turns that explain the same observations best through these `lenses`, one a frame."""
+        turned, error = turn_only(self.table, replace(self.views, lenses=tuple(lenses)), free_focal=False)
+        return Panorama(_from_first(turned), self.table, error)
 
 
 def solve_panorama(
@@ -93,6 +110,21 @@ def solve_panorama(
     if free_distortion and best is not None:
         best = _bent(best, free_focal)
     return best
+
+
+def with_focal_hold(turned: Panorama, usual: Sequence[Lens]) -> Panorama:
+    """`turned` with its ``focal_hold``, and with the `usual` lenses (one a frame) where those explain it as well: a
+    camera that hardly turns says nothing of its lens."""
+    off = [
+        turned.held_at([replace(lens, fx=factor * lens.fx, fy=factor * lens.fy) for lens in turned.views.lenses])
+        for factor in (1 - PROBE, 1 + PROBE)
+    ]
+    hold = min(each.cost() for each in off) / max(turned.cost(), 1e-12) - 1
+    held = replace(turned, focal_hold=hold)
+    if not held.lens_is_weak:
+        return held
+    kept = turned.held_at(usual)
+    return replace(kept, focal_hold=hold) if kept.cost() <= (1 + USUAL_WORTH) * turned.cost() else held
 
 
 def _bent(straight: Panorama, free_focal: bool) -> Panorama:

@@ -34,6 +34,11 @@ PROBE = 0.01
 WEAK = 0.03
 """Where that raises the mean robust cost by less than this part, the pictures do not tell the focal length."""
 
+WEAK_LENS = (
+    "The pictures say little about the focal length: others explain them about as well. "
+    "Give the focal length or the field of view where it is known."
+)
+
 ROUNDS, PROBE_ROUNDS = 50, 12
 """Steps of an adjustment at the most; a probe starts next to its end."""
 

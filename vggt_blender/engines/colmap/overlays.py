@@ -112,14 +112,15 @@ def _moved_all_over(first: Features, second: Features) -> bool:
     moved = rest[0].xy[rows[moves > LEAST_MOVE, 0]]
     if len(moved) < FEWEST_MOVING:
         return False
-    reach = list(zip(first.xy.min(axis=0), first.xy.max(axis=0), strict=True))
+    reach = np.stack([first.xy.min(axis=0), first.xy.max(axis=0)], axis=1)
     moving, still = (_cells(places, reach) for places in (moved, first.xy[stayed]))
     return int(moving.sum()) >= SPREAD * int((moving | still).sum())
 
 
-def _cells(places: NDArray[np.float64], reach: list[tuple[float, float]]) -> Bool:
-    """Which cells of the grid over `reach` (left and right, top and bottom) hold some of `places` (K, 2)."""
-    return np.asarray(np.histogram2d(*places.T, bins=GRID, range=reach)[0] >= FEWEST_IN_CELL)
+def _cells(places: NDArray[np.float64], reach: NDArray[np.float64]) -> Bool:
+    """Which cells of the grid over `reach` ((left, right), (top, bottom)) hold some of `places` (K, 2)."""
+    counts = np.histogram2d(places[:, 0], places[:, 1], bins=GRID, range=reach)[0]
+    return np.asarray(counts >= FEWEST_IN_CELL)
 
 
 class Bars:
