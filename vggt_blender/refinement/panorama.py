@@ -75,8 +75,7 @@ class Panorama:
 
     def held_at(self, lenses: Sequence[Lens]) -> Panorama:
         """The turns that explain the same observations best through these `lenses`, one a frame."""
-        turned, error = turn_only(self.table, replace(self.views, lenses=tuple(lenses)), free_focal=False)
-        return Panorama(_from_first(turned), self.table, error)
+        return _turned(self.table, replace(self.views, lenses=tuple(lenses)), free_focal=False)
 
 
 def solve_panorama(
@@ -102,9 +101,8 @@ def solve_panorama(
         joined = few.keep(begin.placed[few.frame])
         if begin.placed.sum() < 2 or not joined.tracks:
             return None
-        turned, error = turn_only(joined, begin, free_focal=free_focal)
         seen = np.bincount(joined.frame, minlength=len(views)) >= LEAST_IN_TURN
-        found = Panorama(_from_first(replace(turned, placed=begin.placed & seen)), joined, error)
+        found = _turned(joined, replace(begin, placed=begin.placed & seen), free_focal=free_focal)
         if best is None or found.cost() < best.cost():
             best = found
     if free_distortion and best is not None:
@@ -132,9 +130,7 @@ def _bent(straight: Panorama, free_focal: bool) -> Panorama:
 
     def bent_by(k1: float) -> Panorama:
         lenses = tuple(replace(lens, distortion=(k1, 0.0, 0.0, 0.0, 0.0)) for lens in straight.views.lenses)
-        begin = replace(straight.views, lenses=lenses)
-        turned, error = turn_only(straight.table, begin, free_focal=free_focal)
-        return Panorama(_from_first(turned), straight.table, error)
+        return _turned(straight.table, replace(straight.views, lenses=lenses), free_focal=free_focal)
 
     ratio = (np.sqrt(5) - 1) / 2
     low, high = -MOST_BENT, MOST_BENT
@@ -151,6 +147,24 @@ def _bent(straight: Panorama, free_focal: bool) -> Panorama:
             found[1] = bent_by(inner[1])
     best = min(found, key=Panorama.cost)
     return best if best.cost() < WORTH * straight.cost() else straight
+
+
+def _turned(table: Observations, begin: Views, *, free_focal: bool) -> Panorama:
+    views, error = turn_only(table, begin, free_focal=free_focal)
+    return Panorama(_from_first(views), table, error * _growth(table, views))
+
+
+def _growth(table: Observations, views: Views) -> Array:
+    """How much longer a short line is in the picture than in one without distortion, where each observation (O,) lies.
+
+    Errors are measured without distortion; taken as they are, the lens that squeezes the picture would win.
+    """
+    square = (views.rays(table.frame, table.xy) ** 2).sum(axis=1)
+    terms = np.array([lens.distortion or (0.0,) * 5 for lens in views.lenses])[table.frame][:, [0, 1, 4]]
+    powers = np.stack([square, square**2, square**3], axis=1)
+    across, outwards = 1 + (terms * powers).sum(axis=1), 1 + (terms * powers * [3, 5, 7]).sum(axis=1)
+    growth = np.sqrt(np.maximum(across * outwards, 0.0))
+    return np.where(np.isfinite(growth), growth, 1.0)
 
 
 def _from_first(views: Views) -> Views:
