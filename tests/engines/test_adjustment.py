@@ -8,6 +8,7 @@ import pycolmap
 import pytest
 
 from vggt_blender.engines.colmap.adjustment import WEAK, adjust, focal_hold, plainest_lens
+from vggt_blender.engines.colmap.mapping import initial_camera
 from vggt_blender.exchange.known import Known
 
 NOISE = 0.05
@@ -20,8 +21,7 @@ def model(
     """A reconstruction of 640 x 360 frames that see `xyz` with noise; its camera starts without distortion."""
     rng = np.random.default_rng(0)
     made = pycolmap.Reconstruction()
-    lens = pycolmap.Camera.create_from_model_name(1, "RADIAL", focal, 640, 360)
-    lens.params = [focal, 320, 180, *(terms or (0, 0))]
+    lens = initial_camera(1, 640, 360, focal, terms or (0, 0))
     start = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", focal, 640, 360)
     made.add_camera_with_trivial_rig(start)
     points = [made.add_point3D(place, pycolmap.Track(), np.zeros(3, np.uint8)) for place in xyz]
@@ -85,3 +85,22 @@ def test_a_known_focal_length_is_held_and_not_doubted() -> None:
     adjust(made, LOSS, known)
     assert made.cameras[1].params[0] == 510.0
     assert focal_hold(made, LOSS, known) is None
+
+
+def test_a_given_lens_with_all_its_terms_has_one_focal_length() -> None:
+    """COLMAP's own camera with tangential terms has two; a dolly along the view leaves both of them loose."""
+    terms = (-0.05, 0.01, 0.001, -0.001, 0.0)
+    known = Known(distortion=terms)
+    strong, weak = model(arc(), cloud(6, 1.5, 2.5), 500, terms), model(dolly(), cloud(60, 3.0, 15.0), 1500, terms)
+    for made, focal in ((strong, 500), (weak, 1500)):
+        camera, start = made.cameras[1], initial_camera(1, 640, 360, 1.01 * focal, terms)
+        camera.model, camera.params = start.model, start.params
+        adjust(made, LOSS, known)
+        assert camera.focal_length_x == camera.focal_length_y
+        np.testing.assert_array_equal(camera.params[4:9], terms)
+    assert strong.cameras[1].focal_length_x == pytest.approx(500, rel=2e-3)
+    held, loose = focal_hold(strong, LOSS, known), focal_hold(weak, LOSS, known)
+    assert held is not None
+    assert loose is not None
+    assert held > 5 * WEAK
+    assert loose < WEAK

@@ -10,15 +10,17 @@ import pytest
 from PIL import Image
 
 from vggt_blender.engines import run_job
-from vggt_blender.engines.colmap.mapping import drop_loose_frames
+from vggt_blender.engines.colmap.mapping import drop_loose_frames, solve
 from vggt_blender.evaluation import evaluate_folder
 from vggt_blender.exchange.job import FrameRange, Job
-from vggt_blender.exchange.messages import JobError
+from vggt_blender.exchange.known import Known
+from vggt_blender.exchange.messages import Cancelled, JobError
 from vggt_blender.exchange.reconstruction import Reconstruction, load_reconstruction
 from vggt_blender.geometry.cameras import project, sample_pixels, unproject
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples" / "courtyard"
+SMALL_YARD = ROOT / "tests" / "data" / "truth" / "small_yard"
 KITCHEN = ROOT.parent / "shared" / "photos" / "kitchen"
 
 
@@ -109,11 +111,36 @@ def test_pictures_that_do_not_overlap_say_so_in_one_line(tmp_path: Path) -> None
 
 
 def test_two_frames_near_each_other_are_enough(tmp_path: Path) -> None:
-    shot = ROOT / "tests" / "data" / "truth" / "small_yard"
-    job = Job((str(shot),), str(tmp_path / "out"), engine="colmap", frames=FrameRange(1001, 1008, 6))
-    report = evaluate_folder(run_job(job, Recorder()), shot / "truth.json").to_dict()
+    job = Job((str(SMALL_YARD),), str(tmp_path / "out"), engine="colmap", frames=FrameRange(1001, 1008, 6))
+    report = evaluate_folder(run_job(job, Recorder()), SMALL_YARD / "truth.json").to_dict()
     assert report["registered"] == 2
     assert report["reprojection"]["median"] < 1.0
+
+
+class UpToTheCameras(Recorder):
+    """Keeps how many frames the mappers told of, and cancels once the cameras are there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.placed: set[int] = set()
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        if stage == "cameras":
+            self.placed.add(done)
+        if stage in ("adjusting", "depth"):
+            raise Cancelled
+
+
+def test_a_black_frame_does_not_ask_for_another_mapper(tmp_path: Path) -> None:
+    """The global mapper tells nothing on its way; the incremental one, which is slow, tells of each frame it places."""
+    for number, source in enumerate(sorted(SMALL_YARD.glob("*.jpg"))[:8:2], 1):
+        (tmp_path / f"shot.{number:04d}.jpg").write_bytes(source.read_bytes())
+    with Image.open(tmp_path / "shot.0001.jpg") as picture:
+        Image.new("RGB", picture.size).save(tmp_path / "shot.0005.jpg")
+    reporter = UpToTheCameras()
+    with pytest.raises(Cancelled):
+        run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), reporter)
+    assert reporter.placed == {0, 5}
 
 
 @pytest.mark.slow
@@ -149,3 +176,17 @@ def test_frames_that_the_structure_does_not_hold_are_not_registered() -> None:
     for image in held:
         np.testing.assert_array_equal(model.images[image].cam_from_world().matrix(), before[image])
         assert model.images[image].num_points3D == 100
+
+
+@pytest.mark.parametrize("noise", [3.0, 6.0])
+def test_what_holds_no_frame_is_no_model(tmp_path: Path, noise: float) -> None:
+    """Few points, badly seen: frames are placed by them at first, and let go because too little holds them."""
+    pycolmap.set_random_seed(0)
+    options = pycolmap.SyntheticDatasetOptions(num_rigs=1, num_cameras_per_rig=1, num_frames_per_rig=3)
+    options.num_points3D = 18
+    database = pycolmap.Database.open(tmp_path / "matches.db")
+    model = pycolmap.synthesize_dataset(options, database)
+    pycolmap.synthesize_noise(pycolmap.SyntheticNoiseOptions(point2D_stddev=noise), model, database)
+    database.close()
+    found, _ = solve(tmp_path / "matches.db", 3, lambda placed: None, Known())
+    assert found is None or found.num_reg_images() >= 2

@@ -56,6 +56,49 @@ def test_a_picture_that_stands_still_is_no_overlay(travel: list[float]) -> None:
     assert found is None or sum(each.sum() for each in found) == 0
 
 
+CROSSING = 60
+
+
+def crossed(frames: list[Features]) -> list[Features]:
+    """The frames with something of many features in front that goes from left to right, a new step in each."""
+    rng = np.random.default_rng(5)
+    places = rng.uniform([0, 120], [100, 300], (CROSSING, 2))
+    looks = np.random.default_rng(11).normal(size=(CROSSING, 128)).astype(np.float32)
+    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    passing = []
+    for number, frame in enumerate(frames):
+        xy = places + rng.normal(0, 0.1, places.shape) + [42.0 * number, 0]
+        passing.append(Features(np.vstack([frame.xy, xy]), np.vstack([frame.descriptors, looks])))
+    return passing
+
+
+@pytest.mark.parametrize(
+    "travel",
+    [[0.0] * 12, [0.0] * 8 + [20.0, 40.0, 60.0, 80.0]],
+    ids=["locked off", "a hold, then a move"],
+)
+def test_something_that_crosses_a_picture_that_stands_still_makes_it_no_overlay(travel: list[float]) -> None:
+    found = overlay_features(crossed(shot(travel, overlay=0)))
+    assert found is None or sum(each.sum() for each in found) == 0
+
+
+def test_text_all_over_a_plate_is_found_also_where_samples_lie_far_apart() -> None:
+    """A hundred frames, twelve from one sample to the next: most of the scene has left the picture by then."""
+    rng = np.random.default_rng(0)
+    text, scene = rng.uniform(0, [600, 340], (2 * SCENE, 2)), rng.uniform([-3600, 0], [600, 340], (7 * SCENE, 2))
+    looks = looks_of(9 * SCENE)
+    frames = []
+    for number in range(100):
+        places = np.vstack([text, np.add(scene, [36.0 * number, 0])])
+        inside = (places[:, 0] >= 0) & (places[:, 0] < 600)
+        frames.append(Features(places[inside] + rng.normal(0, 0.1, (inside.sum(), 2)), looks[inside]))
+    found = overlay_features(frames)
+    assert found is not None
+    for each in found:
+        assert each[: len(text)].mean() > 0.95
+        assert each[len(text) :].mean() < 0.05
+
+
 def test_a_shot_without_overlay_has_none() -> None:
     assert overlay_features(shot(list(np.arange(12) * 6.0), overlay=0)) is None
 

@@ -76,6 +76,20 @@ def test_too_little_room_is_said_before_the_work(disk: Path) -> None:
     assert is_kept(disk / "out")
 
 
+def test_an_engines_own_files_count(disk: Path) -> None:
+    with ReconstructionWriter(disk / "out") as writer:
+        with pytest.raises(JobError) as caught:
+            writer.open_dense(1, 64, 64, scratch=SIZE)
+        assert caught.value.code == "disk_full"
+        writer.open_dense(1, 64, 64, scratch=SIZE // 2)
+        scratch = writer.scratch_map("scratch.npy", (1, 64, 64))
+        fill(disk)
+        scratch[:] = 1.0  # a sparse map would end the process here
+        with pytest.raises(JobError) as caught:
+            writer.scratch_map("more.npy", (1, 64, 64))
+        assert caught.value.code == "disk_full"
+
+
 def test_a_disk_that_fills_in_the_middle_does_not_touch_what_is_reserved(disk: Path) -> None:
     """A sparse map would end the process with SIGBUS here."""
     earlier_result(disk / "out")

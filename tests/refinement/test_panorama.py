@@ -16,7 +16,7 @@ from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.messages import Cancelled
 from vggt_blender.exchange.reconstruction import load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
-from vggt_blender.refinement.panorama import Match, Panorama, solve_panorama
+from vggt_blender.refinement.panorama import Match, Panorama, solve_panorama, with_focal_hold
 from vggt_blender.refinement.rotation_only import AT_ONCE, turn_only
 from vggt_blender.refinement.rotations import rotation_matrix
 from vggt_blender.refinement.tracks import Observations
@@ -70,13 +70,20 @@ def test_locked_off_is_said_to_be_wrong_where_the_camera_moves(shots: Any, paint
     assert any("not locked off" in line for line in recorder.said)
 
 
-def exact_pan(groups: np.ndarray, focal: np.ndarray, k1: float = 0.0) -> Panorama:
-    """Solved from exact tracks of a pan with focal lengths `focal` (N,), where the lens is thought to be `groups`."""
+LENS = Lens(400, 400, 200, 150)
+
+
+def exact_pan(
+    groups: np.ndarray, focal: np.ndarray, k1: float = 0.0, reach: float = 14.0, noise: float = 0.0
+) -> Panorama:
+    """Solved from tracks of a pan by `reach` degrees to either side with focal lengths `focal` (N,), where the lens is
+    thought to be `groups`; exact but for `noise`."""
     rng = np.random.default_rng(4)
     points = rng.normal(size=(600, 3)) * [0.9, 0.4, 0.1] + [0, 0, 1]
     count = len(focal)
     poses = [
-        np.column_stack([rotation_matrix(np.radians([0, 14 * t, 0])), np.zeros(3)]) for t in np.linspace(-1, 1, count)
+        np.column_stack([rotation_matrix(np.radians([0, reach * t, 0])), np.zeros(3)])
+        for t in np.linspace(-1, 1, count)
     ]
     seen = np.stack(
         [
@@ -85,6 +92,7 @@ def exact_pan(groups: np.ndarray, focal: np.ndarray, k1: float = 0.0) -> Panoram
         ],
         axis=1,
     )
+    seen += rng.normal(0, noise, seen.shape)
     with np.errstate(invalid="ignore"):
         inside = ((seen > 0) & (seen < [400, 300])).all(axis=-1)
     kept = inside.sum(axis=1) >= 3
@@ -94,10 +102,9 @@ def exact_pan(groups: np.ndarray, focal: np.ndarray, k1: float = 0.0) -> Panoram
     for k in range(count - 1):
         both = inside[kept][:, k] & inside[kept][:, k + 1]
         matches.append(Match(k, k + 1, seen[kept][both, k], seen[kept][both, k + 1]))
-    lens = Lens(400, 400, 200, 150)
     ones = np.ones(count)
     sizes = np.tile([400.0, 300.0], (count, 1))
-    views = Views(np.tile(np.eye(3, 4), (count, 1, 1)), (lens,) * count, groups, sizes, ones, ones > 0)
+    views = Views(np.tile(np.eye(3, 4), (count, 1, 1)), (LENS,) * count, groups, sizes, ones, ones > 0)
     return solve_panorama(table, matches, views, free_focal=True, start_known=False, free_distortion=True)
 
 
@@ -130,3 +137,19 @@ def test_a_long_solution_can_be_stopped_at_each_step() -> None:
     with pytest.raises(Cancelled):
         turn_only(solved.table, wrong, free_focal=True, tell=stop)
     assert len(steps) == 3
+
+
+def test_a_camera_that_does_not_turn_tells_nothing_of_its_lens() -> None:
+    """Not even that it bends: an error is as large as it is in the picture, not where a lens would squeeze it."""
+    found = exact_pan(np.zeros(5, int), np.full(5, 380.0), reach=0.0, noise=0.06)
+    assert found.views.lenses[0].distortion is None
+    told = with_focal_hold(found, (LENS,) * 5)
+    assert told.lens_is_weak
+    assert set(told.views.focal) == {400.0}
+    assert np.median(told.error) < 0.1
+
+
+def test_a_wide_pan_tells_its_focal_length() -> None:
+    told = with_focal_hold(exact_pan(np.zeros(5, int), np.full(5, 380.0), noise=0.06), (LENS,) * 5)
+    assert not told.lens_is_weak
+    np.testing.assert_allclose(told.views.focal, 380, rtol=2e-3)

@@ -54,14 +54,17 @@ class ReconstructionWriter:
         """A folder for an engine's own scratch files; it is deleted in the end."""
         return self._staging
 
-    def open_dense(self, frames: int, height: int, width: int) -> None:
-        """Create `depth` (NaN), `confidence` (0) and `color` (0) as memory maps of (frames, height, width)."""
-        needed = frames * height * width * 11
+    def open_dense(self, frames: int, height: int, width: int, *, scratch: int = 0) -> None:
+        """Create `depth` (NaN), `confidence` (0) and `color` (0) as memory maps of (frames, height, width).
+
+        There has to be room for `scratch` bytes of the engine's own files, too.
+        """
+        needed = frames * height * width * 11 + scratch
         free = shutil.disk_usage(self._staging).free
         if needed > free:
             raise JobError(
                 "disk_full",
-                f"The result needs {needed / 1e9:.1f} GB but '{self.folder}' has {free / 1e9:.1f} GB free: "
+                f"The solve needs {needed / 1e9:.1f} GB but '{self.folder}' has {free / 1e9:.1f} GB free: "
                 "free some space or choose another output folder.",
             )
         shape = (frames, height, width)
@@ -71,6 +74,11 @@ class ReconstructionWriter:
             self.color = self._map("color.npy", np.uint8, (*shape, 3))
         for frame in range(frames):  # frame by frame: the pages of a long shot need not be in memory at once
             self.depth[frame] = np.nan
+
+    def scratch_map(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """A memory map of zeros in `staging` for an engine's own use."""
+        with self._writing():
+            return np.asanyarray(self._map(name, np.float32, shape))
 
     def write_points(self, points: Points) -> None:
         with self._writing():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engines.colmap.adjustment import PROBE, WEAK
 from ..geometry.cameras import Lens
 from .correspondences import Turn
 from .rotation_only import LEAST_IN_TURN, turn_only
@@ -32,6 +33,10 @@ MOST_BENT, BENT_STEP, WORTH = 0.3, 0.004, 0.8
 """The largest k1 that is looked for, how finely, and the share of the cost that may remain for it to be believed."""
 
 
+USUAL_WORTH = 0.005
+"""A lens that was thought of before is kept where the one that was found lowers the cost by no more than this part."""
+
+
 @dataclass(frozen=True)
 class Match:
     """What two frames share: their positions, and rows of the same details in each, working pixels (M, 2)."""
@@ -47,16 +52,27 @@ class Panorama:
     """The turning camera.
 
     ``views``: frames that nothing ties to the others are not placed, the first that is looks along z. ``error`` (O,):
-    how many working pixels the observations of ``table`` are from where the turns put them.
+    how many working pixels the observations of ``table`` are from where the turns put them. ``focal_hold``: by what
+    part the robust cost rises where the focal length is one percent off (None where nobody asked).
     """
 
     views: Views
     table: Observations
     error: Array
+    focal_hold: float | None = None
 
     def cost(self) -> float:
         """Robust, for comparison."""
         return float(np.log1p(self.error**2).sum())
+
+    @property
+    def lens_is_weak(self) -> bool:
+        """Whether other focal lengths would explain the pictures about as well."""
+        return self.focal_hold is not None and self.focal_hold < WEAK
+
+    def held_at(self, lenses: Sequence[Lens]) -> Panorama:
+        """The turns that explain the same observations best through these `lenses`, one a frame."""
+        return _turned(self.table, replace(self.views, lenses=tuple(lenses)), free_focal=False)
 
 
 def solve_panorama(
@@ -82,9 +98,8 @@ def solve_panorama(
         joined = few.keep(begin.placed[few.frame])
         if begin.placed.sum() < 2 or not joined.tracks:
             return None
-        turned, error = turn_only(joined, begin, free_focal=free_focal)
         seen = np.bincount(joined.frame, minlength=len(views)) >= LEAST_IN_TURN
-        found = Panorama(_from_first(replace(turned, placed=begin.placed & seen)), joined, error)
+        found = _turned(joined, replace(begin, placed=begin.placed & seen), free_focal=free_focal)
         if best is None or found.cost() < best.cost():
             best = found
     if free_distortion and best is not None:
@@ -92,14 +107,27 @@ def solve_panorama(
     return best
 
 
+def with_focal_hold(turned: Panorama, usual: Sequence[Lens]) -> Panorama:
+    """`turned` with its ``focal_hold``, and with the `usual` lenses (one a frame) where those explain it as well: a
+    camera that hardly turns says nothing of its lens."""
+    off = [
+        turned.held_at([replace(lens, fx=factor * lens.fx, fy=factor * lens.fy) for lens in turned.views.lenses])
+        for factor in (1 - PROBE, 1 + PROBE)
+    ]
+    hold = min(each.cost() for each in off) / max(turned.cost(), 1e-12) - 1
+    held = replace(turned, focal_hold=hold)
+    if not held.lens_is_weak:
+        return held
+    kept = turned.held_at(usual)
+    return replace(kept, focal_hold=hold) if kept.cost() <= (1 + USUAL_WORTH) * turned.cost() else held
+
+
 def _bent(straight: Panorama, free_focal: bool) -> Panorama:
     """With the radial distortion that explains the pictures best (golden section), or as it was where none helps."""
 
     def bent_by(k1: float) -> Panorama:
         lenses = tuple(replace(lens, distortion=(k1, 0.0, 0.0, 0.0, 0.0)) for lens in straight.views.lenses)
-        begin = replace(straight.views, lenses=lenses)
-        turned, error = turn_only(straight.table, begin, free_focal=free_focal)
-        return Panorama(_from_first(turned), straight.table, error)
+        return _turned(straight.table, replace(straight.views, lenses=lenses), free_focal=free_focal)
 
     ratio = (np.sqrt(5) - 1) / 2
     low, high = -MOST_BENT, MOST_BENT
@@ -116,6 +144,24 @@ def _bent(straight: Panorama, free_focal: bool) -> Panorama:
             found[1] = bent_by(inner[1])
     best = min(found, key=Panorama.cost)
     return best if best.cost() < WORTH * straight.cost() else straight
+
+
+def _turned(table: Observations, begin: Views, *, free_focal: bool) -> Panorama:
+    views, error = turn_only(table, begin, free_focal=free_focal)
+    return Panorama(_from_first(views), table, error * _growth(table, views))
+
+
+def _growth(table: Observations, views: Views) -> Array:
+    """How much longer a short line is in the picture than in one without distortion, where each observation (O,) lies.
+
+    Errors are measured without distortion; taken as they are, the lens that squeezes the picture would win.
+    """
+    square = (views.rays(table.frame, table.xy) ** 2).sum(axis=1)
+    terms = np.array([lens.distortion or (0.0,) * 5 for lens in views.lenses])[table.frame][:, [0, 1, 4]]
+    powers = np.stack([square, square**2, square**3], axis=1)
+    across, outwards = 1 + (terms * powers).sum(axis=1), 1 + (terms * powers * [3, 5, 7]).sum(axis=1)
+    growth = np.sqrt(np.maximum(across * outwards, 0.0))
+    return np.where(np.isfinite(growth), growth, 1.0)
 
 
 def _from_first(views: Views) -> Views:

@@ -34,6 +34,11 @@ PROBE = 0.01
 WEAK = 0.03
 """Where that raises the mean robust cost by less than this part, the pictures do not tell the focal length."""
 
+WEAK_LENS = (
+    "The pictures say little about the focal length: others explain them about as well. "
+    "Give the focal length or the field of view where it is known."
+)
+
 ROUNDS, PROBE_ROUNDS = 50, 12
 """Steps of an adjustment at the most; a probe starts next to its end."""
 
@@ -111,6 +116,24 @@ def adjust(model: pycolmap.Reconstruction, loss: float, known: Known, *, probe: 
         config.add_image(identifier)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+    if options.refine_focal_length and _tie_focals(model):
+        adjust(model, loss, known, probe=True)
+
+
+def _tie_focals(model: pycolmap.Reconstruction) -> bool:
+    """Give each camera one focal length again, and say whether one had two: no lens of COLMAP's with more terms than k1
+    and k2 has a single one."""
+    apart = [camera for camera in model.cameras.values() if camera.focal_length_x != camera.focal_length_y]
+    for camera in apart:
+        set_focal(camera, float(np.sqrt(camera.focal_length_x * camera.focal_length_y)))
+    return bool(apart)
+
+
+def set_focal(camera: pycolmap.Camera, focal: float) -> None:
+    """Give `camera` this focal length in pixels, across and down."""
+    params = np.array(camera.params)
+    params[list(camera.focal_length_idxs())] = focal
+    camera.params = params
 
 
 def plainest_lens(model: pycolmap.Reconstruction, loss: float, known: Known) -> pycolmap.Reconstruction:
@@ -144,7 +167,7 @@ def focal_hold(model: pycolmap.Reconstruction, loss: float, known: Known) -> flo
     for factor in (1 - PROBE, 1 + PROBE):
         candidate = pycolmap.Reconstruction(model)
         for camera in candidate.cameras.values():
-            camera.params = [factor * camera.params[0], *camera.params[1:]]
+            set_focal(camera, factor * camera.params[0])
         adjust(candidate, loss, known, probe=True)
         costs.append(robust_cost(candidate, loss))
     return min(costs) / max(best, 1e-12) - 1

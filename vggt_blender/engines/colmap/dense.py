@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,9 @@ FEWEST_POINTS = 8
 
 _VIEWS_IN_MEMORY = 48
 
+SCRATCH = 4
+"""Bytes a sample of what lies on the disk meanwhile."""
+
 _SEARCH, _FUSION, _FILLING = 8, 1, 1
 """How long the three passes take, one beside the other."""
 
@@ -41,7 +43,9 @@ def write_depth(
     assert writer.color is not None
     depth, confidence = writer.depth, writer.confidence
     frames = _Frames(solution, places, masks, writer.color)
-    raw = _scratch(writer.staging / "depth-raw.npy", depth.shape)
+    raw = writer.scratch_map("depth-raw.npy", depth.shape)
+    for frame in raw:
+        frame[:] = np.nan
     total = (_SEARCH + _FUSION + _FILLING) * len(frames.usable)
     done = 0
 
@@ -132,10 +136,3 @@ def depth_range(solution: Solution, position: int) -> tuple[float, float] | None
         return None
     near, far = np.percentile(depths, [1, 99])
     return float(near) * 0.75, float(far) * 1.4
-
-
-def _scratch(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    for frame in array:
-        frame[:] = np.nan
-    return array

@@ -69,16 +69,17 @@ def working_picture(picture: NDArray[np.uint8]) -> Gray:
     return np.asarray(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
-def find_features(looks: Iterable[Look], most: int = MAX_FEATURES) -> Iterator[Features]:
+def find_features(looks: Iterable[Look], most: int = MAX_FEATURES, scratch: Path | None = None) -> Iterator[Features]:
     """Up to `most` SIFT features of each of `looks` in order, small details first.
 
-    COLMAP works on several pictures at once only where they are files: a few at a time pass through a folder.
+    COLMAP works on several pictures at once only where they are files: a few at a time pass through a folder in
+    `scratch`, which its owner clears away even after a crash (None: where the system keeps temporary files).
     """
     options = pycolmap.FeatureExtractionOptions(use_gpu=False, num_threads=threads())
     options.sift.max_num_features = most
     waiting = iter(looks)
     while some := list(itertools.islice(waiting, _AT_ONCE * threads())):
-        with tempfile.TemporaryDirectory(prefix="vggt-features-") as folder:
+        with tempfile.TemporaryDirectory(prefix="vggt-features-", dir=scratch) as folder:
             found = list(_found_in(Path(folder), [gray for gray, _ in some], options))
         for features, (gray, mask) in zip(found, some, strict=True):
             seen = features if mask is None else features.within(mask, gray.shape)

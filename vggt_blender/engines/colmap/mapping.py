@@ -96,7 +96,7 @@ def calibrate(path: Path) -> None:
 def solve(
     path: Path, count: int, on_frame: Callable[[int], None], known: Known
 ) -> tuple[pycolmap.Reconstruction | None, str]:
-    """The model that holds the most of the `count` frames, and the mappers that made it.
+    """The model that holds the most of the `count` frames that share anything, and the mappers that made it.
 
     `path` is the database; models in between are written beside it.
     """
@@ -105,7 +105,7 @@ def solve(
         model = run_mapper(name, path, on_frame, known)
         if model is not None and (best is None or model.num_reg_images() > best.num_reg_images()):
             best, best_name = model, name
-        if best is not None and 0 < best.num_reg_images() < count:
+        if best is not None and best.num_reg_images() < count:
             longer = run_mapper("incremental", path, on_frame, known, best)
             if longer is not None and longer.num_reg_images() > best.num_reg_images():
                 best, best_name = longer, f"{best_name}, continued"
@@ -125,7 +125,8 @@ def run_mapper(
     *,
     narrow: bool = False,
 ) -> pycolmap.Reconstruction | None:
-    """The largest model that mapper `name` makes of the database at `path`, or None; what is `known` of the lens stays.
+    """The largest model of two frames or more that mapper `name` makes of the database at `path`, or None; what is
+    `known` of the lens stays.
 
     The incremental mapper can `start` from a model, or from two frames that are `narrow`: near each other. `on_frame`
     hears how many frames are placed, where the mapper tells; what it raises ends the mapping.
@@ -148,6 +149,7 @@ def run_mapper(
     models = [manager.get(index) for index in range(manager.size())]
     for model in models:
         drop_loose_frames(model)
+    models = [model for model in models if model.num_reg_images() >= 2]
     return max(models, key=lambda model: (model.num_reg_images(), model.num_points3D()), default=None)
 
 

@@ -26,7 +26,12 @@ LEAST_SHARE = 0.005
 """Of a shot's features; what is less does no harm among all the others."""
 
 FEWEST_MOVING, LEAST_MOVE = 30, 8.0
-"""Matches, and by how many working pixels they moved, that show that the picture itself has moved."""
+"""Matches, and by how many working pixels they moved, that show that something has moved."""
+
+GRID, FEWEST_IN_CELL, SPREAD = 4, 3, 0.7
+"""The picture itself has moved where, of the cells of a grid that show anything that moved or stayed, so many show
+something that moved. Something that crosses a picture which stands still is in fewer of them; between the letters of
+a plate with text all over, the scene still moves in most."""
 
 FEWEST_SAMPLES = 3
 
@@ -40,14 +45,15 @@ Bool = NDArray[np.bool_]
 def overlay_features(features: Sequence[Features]) -> list[Bool] | None:
     """Per frame which of its features (K,) lie on an overlay; None where the shot shows none.
 
-    The frames follow each other. A picture that stands still tells nothing: only frames between which most moves count.
+    The frames follow each other. A picture that stands still tells nothing, whatever crosses it: only frames between
+    which things move all over it count.
     """
     samples = np.unique(np.linspace(0, len(features) - 1, SAMPLES).astype(int)).tolist()
     if len(samples) < FEWEST_SAMPLES or not _any_persistent(features, samples):
         return None
     moving = [samples[0]]
     for sample in samples[1:]:
-        if _moved(features[moving[-1]], features[sample]):
+        if _moved(features, moving[-1], sample):
             moving.append(sample)
     if len(moving) < FEWEST_SAMPLES:
         return None
@@ -86,13 +92,35 @@ def _stayed(here: NDArray[np.float64], there: NDArray[np.float64]) -> Bool:
     return stayed
 
 
-def _moved(first: Features, second: Features) -> bool:
-    """Whether what did not stay on its pixel is found again somewhere else."""
-    rest = first.some(~_stayed(first.xy, second.xy)), second.some(~_stayed(second.xy, first.xy))
+def _moved(features: Sequence[Features], first: int, second: int) -> bool:
+    """Whether the picture moved on the way from one frame to another: of far ones the last part of it may tell."""
+    gap = second - first
+    while gap:
+        if _moved_all_over(features[second - gap], features[second]):
+            return True
+        gap //= 2
+    return False
+
+
+def _moved_all_over(first: Features, second: Features) -> bool:
+    """Whether what did not stay on its pixel is found again somewhere else, in most of the picture."""
+    stayed = _stayed(first.xy, second.xy)
+    rest = first.some(~stayed), second.some(~_stayed(second.xy, first.xy))
     found = match(*rest)
     rows = found.matches[found.sure]
     moves = np.linalg.norm(rest[0].xy[rows[:, 0]] - rest[1].xy[rows[:, 1]], axis=1)
-    return int((moves > LEAST_MOVE).sum()) >= FEWEST_MOVING
+    moved = rest[0].xy[rows[moves > LEAST_MOVE, 0]]
+    if len(moved) < FEWEST_MOVING:
+        return False
+    reach = np.stack([first.xy.min(axis=0), first.xy.max(axis=0)], axis=1)
+    moving, still = (_cells(places, reach) for places in (moved, first.xy[stayed]))
+    return int(moving.sum()) >= SPREAD * int((moving | still).sum())
+
+
+def _cells(places: NDArray[np.float64], reach: NDArray[np.float64]) -> Bool:
+    """Which cells of the grid over `reach` ((left, right), (top, bottom)) hold some of `places` (K, 2)."""
+    counts = np.histogram2d(places[:, 0], places[:, 1], bins=GRID, range=reach)[0]
+    return np.asarray(counts >= FEWEST_IN_CELL)
 
 
 class Bars:

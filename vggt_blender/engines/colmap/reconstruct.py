@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pycolmap
@@ -17,8 +17,8 @@ from ...exchange.messages import JobError, Reporter
 from ...exchange.reconstruction import Frame, Points, Pose, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...inference.frames import FrameSource, SourceFrame
-from .adjustment import Adjusted, refine
-from .dense import write_depth
+from .adjustment import WEAK_LENS, Adjusted, refine
+from .dense import SCRATCH, write_depth
 from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
@@ -32,11 +32,6 @@ USES_MASKS = True
 FEWEST_POINTS = 20
 
 _OVERLAP = "Take them so that neighbouring pictures share at least half of what they show, from different places."
-
-_WEAK_LENS = (
-    "The pictures say little about the focal length: others explain them about as well. "
-    "Give the focal length or the field of view where it is known."
-)
 
 
 @dataclass(frozen=True)
@@ -55,19 +50,21 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR.value)
     frames = source.frames
     places, (height, width) = placements(frames)
-    writer.open_dense(len(frames), height, width)
+    writer.open_dense(len(frames), height, width, scratch=_scratch_bytes(frames, height * width))
     pictures = _read(source, writer, places, report)
     ordered = source.source.kind != "images"
     cameras = _cameras(frames, job.known)
     pairs = _matched(pictures.features, cameras, ordered, report)
     turned = turning_camera(frames, pictures.features, pairs, cameras, job.known, ordered, report)
     matched = _Matched(writer.staging / "matches.db", frames, pictures.features, pairs)
-    if turned is not None and is_doubtful(turned, job.known):
-        turned = None if moves(_solved(matched, cameras, job.known, report)[0], turned) else turned
+    solved = None
+    if turned is not None and is_doubtful(job.known):
+        solved = _solved(matched, cameras, job.known, report)
+        turned = None if moves(solved[0], turned, job.known) else turned
     if turned is not None:
         tell(turned, job.known, report)
         return finish_turning(writer, source.source, frames, places, turned, job.known)
-    model, mapper, known = _mapped(matched, cameras, job.known, ordered, report)
+    model, mapper, known = _mapped(matched, solved, cameras, job.known, ordered, report)
     adjusted = _adjusted(model, frames, writer.staging, known, report)
     if known.zooms and ordered:
         adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, known))
@@ -80,6 +77,12 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
         source=source.source,
         frames=[_frame(frame, place, solution, p) for p, (frame, place) in enumerate(zip(frames, places, strict=True))],
     )
+
+
+def _scratch_bytes(frames: Sequence[SourceFrame], samples: int) -> int:
+    """What lies on the disk beside the result: the working pictures, and depth before its last pass."""
+    pixels = (frame.width * frame.height * working_scale(frame.width, frame.height) ** 2 for frame in frames)
+    return round(sum(pixels)) + len(frames) * samples * SCRATCH
 
 
 def _read(
@@ -100,7 +103,8 @@ def _read(
             color[position][place.window] = place.reduced(picture)
             yield gray, mask
 
-    pictures.features.extend(scene_features(looks(), report, ordered=source.source.kind != "images"))
+    ordered = source.source.kind != "images"
+    pictures.features.extend(scene_features(looks(), report, ordered=ordered, scratch=writer.staging))
     report.progress("features", len(places), len(places))
     return pictures
 
@@ -154,21 +158,33 @@ class _Matched:
     features: Sequence[Features]
     pairs: Sequence[VerifiedPair]
 
+    @property
+    def held(self) -> int:
+        """How many frames share anything with another: the others (black, blank, blurred) no mapper can place."""
+        return len({position for pair in self.pairs for position in (pair.first, pair.second)})
+
 
 def _mapped(
-    matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known, ordered: bool, report: Reporter
+    matched: _Matched,
+    solved: _Solved | None,
+    cameras: Sequence[pycolmap.Camera],
+    known: Known,
+    ordered: bool,
+    report: Reporter,
 ) -> tuple[pycolmap.Reconstruction, str, Known]:
-    """The cameras in the rough, the mapper that made them, and what is known: a zoom that was found on the way, too."""
+    """The cameras in the rough, the mapper that made them, and what is known: a zoom that was found on the way, too.
+
+    Cameras that were `solved` before are taken.
+    """
     count = len(matched.frames)
     report.progress("cameras", 0, count)
     if known.zooms:
         model, mapper = best_zoom(_zoom_models(matched, known, report), known, ordered=ordered), "zoom"
     else:
-        model, mapper = _solved(matched, cameras, known, report)
+        model, mapper = solved or _solved(matched, cameras, known, report)
     if ordered and not known.zooms and not known.holds_focal:
         zoom = replace(known, zooms=True)
-        held = len({position for pair in matched.pairs for position in (pair.first, pair.second)})
-        model, zooms = told_apart(model, held, lambda: _zoom_models(matched, zoom, report), known)
+        model, zooms = told_apart(model, matched.held, lambda: _zoom_models(matched, zoom, report), known)
         if zooms:
             known, mapper = zoom, "zoom"
             report.status("The lens zooms: every frame has a focal length of its own.")
@@ -178,14 +194,15 @@ def _mapped(
     return model, mapper, known
 
 
-def _solved(
-    matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known, report: Reporter
-) -> tuple[pycolmap.Reconstruction | None, str]:
+_Solved: TypeAlias = tuple[pycolmap.Reconstruction | None, str]
+
+
+def _solved(matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known, report: Reporter) -> _Solved:
     write_database(matched.path, cameras, matched.features, matched.pairs)
     if not all(camera.has_prior_focal_length for camera in cameras):
         calibrate(matched.path)
     count = len(matched.frames)
-    return solve(matched.path, count, lambda placed: report.progress("cameras", placed, count), known)
+    return solve(matched.path, matched.held, lambda placed: report.progress("cameras", placed, count), known)
 
 
 def _zoom_models(matched: _Matched, known: Known, report: Reporter) -> Iterator[pycolmap.Reconstruction]:
@@ -217,7 +234,7 @@ def _adjusted(
     if adjusted.model.num_reg_images() < 2:
         raise JobError("no_overlap", f"The {len(frames)} pictures overlap too little to be joined. {_OVERLAP}")
     if adjusted.lens_is_weak and not known.zooms:
-        report.warning(_WEAK_LENS)
+        report.warning(WEAK_LENS)
     return adjusted
 
 

@@ -5,14 +5,20 @@ out. The engine and refinement see the same ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from ...exchange.messages import Reporter
 from .features import MAX_FEATURES, MAX_FEATURES_ORDERED, Features, Look, find_features
 from .overlays import Bars, overlay_features, within
 
 
-def scene_features(looks: Iterable[Look], report: Reporter, *, ordered: bool) -> list[Features]:
-    """Of every one of `looks` in order; `ordered` frames follow each other in time, which tells what is burnt in."""
+def scene_features(
+    looks: Iterable[Look], report: Reporter, *, ordered: bool, scratch: Path | None = None
+) -> list[Features]:
+    """Of every one of `looks` in order; `ordered` frames follow each other in time, which tells what is burnt in.
+
+    Pictures pass through a folder in `scratch` (see `find_features`).
+    """
     bars, shapes = Bars(), []
 
     def seen() -> Iterator[Look]:
@@ -21,7 +27,7 @@ def scene_features(looks: Iterable[Look], report: Reporter, *, ordered: bool) ->
             shapes.append(gray.shape)
             yield gray, mask
 
-    features = list(find_features(seen(), MAX_FEATURES_ORDERED if ordered else MAX_FEATURES))
+    features = list(find_features(seen(), MAX_FEATURES_ORDERED if ordered else MAX_FEATURES, scratch))
     pictures = {shape: bars.picture(shape) for shape in set(shapes)}
     for position, shape in enumerate(shapes):
         picture = pictures[shape]

@@ -20,7 +20,7 @@ from ...exchange.reconstruction import Source, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...geometry.cameras import Lens
 from ...inference.frames import SourceFrame
-from .adjustment import FIRST_LOSS, adjust, robust_cost
+from .adjustment import FIRST_LOSS, WEAK_LENS, adjust, robust_cost
 from .features import Features, working_scale
 from .layout import Placement
 from .matching import VerifiedPair
@@ -41,9 +41,12 @@ ZOOM_WORTH, LEAST_TURNING_RANGE = 0.2, 0.02
 """By what part focal lengths of their own must lower the robust cost, and differ, for a turning camera to zoom: on a
 tripod the lens swings a little forwards and back, too."""
 
-HELD, FAR_BETTER = 0.5, 0.25
-"""A camera that moves takes the place of one that turns and zooms where it explains this share of the observations with
-this part of the robust cost: the freer explanation is a little better in any case."""
+HELD, FAR_BETTER = 0.5, 0.6
+"""A camera that moves takes the place of one that turns where it explains this share of the observations with this part
+of the robust cost. Moves along a wall came to 0.03-0.55, pans to 0.85 and more."""
+
+USUAL_FOCALS = 0.5, 5.0
+"""Over the longer side. A turn that needs a focal length beyond these gives way to a move that explains it as well."""
 
 _FLAT = {
     int(kind)
@@ -71,16 +74,10 @@ def turning_camera(
     flat = np.mean([int(pair.geometry.config) in _FLAT for pair in pairs])
     if not known.locked_off and flat < FLAT_SHARE:
         return None
-    from ...refinement.panorama import Match, solve_panorama
-    from ...refinement.tracks import build_tracks
+    from ...refinement.panorama import solve_panorama, with_focal_hold
 
     report.progress("cameras", 0, len(frames))
-    rows = [np.asarray(pair.geometry.inlier_matches, np.uint32).reshape(-1, 2) for pair in pairs]
-    table = build_tracks([each.xy for each in features], [(pair.first, pair.second) for pair in pairs], rows)
-    matches = [
-        Match(pair.first, pair.second, features[pair.first].xy[kept[:, 0]], features[pair.second].xy[kept[:, 1]])
-        for pair, kept in zip(pairs, rows, strict=True)
-    ]
+    table, matches = _tracked(features, pairs)
     started = all(camera.has_prior_focal_length for camera in cameras)
     views = _views(frames, cameras, known)
     turned = solve_panorama(
@@ -104,21 +101,38 @@ def turning_camera(
             "lens distorts, or the camera is not locked off."
         )
     report.progress("cameras", len(frames), len(frames))
-    return turned
+    return turned if known.holds_focal else with_focal_hold(turned, views.lenses)
 
 
-def is_doubtful(turned: Panorama, known: Known) -> bool:
-    """Whether a zoom that nobody announced is needed: a camera that moves before a wall may look like that, too."""
-    return not known.locked_off and not known.zooms and _zooms(turned)
+def _tracked(features: Sequence[Features], pairs: Sequence[VerifiedPair]) -> tuple[Observations, list[Match]]:
+    from ...refinement.panorama import Match
+    from ...refinement.tracks import build_tracks
+
+    rows = [np.asarray(pair.geometry.inlier_matches, np.uint32).reshape(-1, 2) for pair in pairs]
+    table = build_tracks([each.xy for each in features], [(pair.first, pair.second) for pair in pairs], rows)
+    matches = [
+        Match(pair.first, pair.second, features[pair.first].xy[kept[:, 0]], features[pair.second].xy[kept[:, 1]])
+        for pair, kept in zip(pairs, rows, strict=True)
+    ]
+    return table, matches
 
 
-def moves(mapped: pycolmap.Reconstruction | None, turned: Panorama) -> bool:
-    """Whether `mapped`, a moving camera with one lens, explains far better what `turned` does by turns and a zoom."""
+def is_doubtful(known: Known) -> bool:
+    """Whether a lens that nobody knows helps the turns: one that is far too long, that bends or zooms, makes turns of a
+    camera that moves along a wall, over a table, or looks down from a drone."""
+    return not known.locked_off and not known.zooms and not known.holds_focal
+
+
+def moves(mapped: pycolmap.Reconstruction | None, turned: Panorama, known: Known) -> bool:
+    """Whether `mapped`, a moving camera with one lens, explains far better what `turned` does by turns."""
     if mapped is None or mapped.num_reg_images() < turned.views.placed.sum():
         return False
-    adjust(mapped, FIRST_LOSS, Known())
+    adjust(mapped, FIRST_LOSS, known)
     held = mapped.compute_num_observations() >= HELD * len(turned.error)
-    return held and robust_cost(mapped, FIRST_LOSS) < FAR_BETTER * float(np.log1p(turned.error**2).mean())
+    sides = turned.views.focal / turned.views.sizes.max(axis=1)
+    usual = USUAL_FOCALS[0] <= float(np.median(sides)) <= USUAL_FOCALS[1]
+    worth = FAR_BETTER if usual else 1.0
+    return held and robust_cost(mapped, FIRST_LOSS) < worth * float(np.log1p(turned.error**2).mean())
 
 
 def tell(turned: Panorama, known: Known, report: Reporter) -> None:
@@ -126,6 +140,8 @@ def tell(turned: Panorama, known: Known, report: Reporter) -> None:
     report.status("The camera only turns: solved as rotation from one place, so there are no depth maps and no points.")
     if not known.zooms and _zooms(turned):
         report.status("The lens zooms: every frame has a focal length of its own.")
+    if turned.lens_is_weak:
+        report.warning(WEAK_LENS)
 
 
 def _zooms(turned: Panorama) -> bool:
@@ -134,8 +150,7 @@ def _zooms(turned: Panorama) -> bool:
 
 def _with_zoom(turned: Panorama, table: Observations, matches: Sequence[Match], views: Views, known: Known) -> Panorama:
     """`turned`, or where the lens zooms (as is known or as the pictures say clearly) the turns with a smooth zoom."""
-    from ...refinement.panorama import Panorama, solve_panorama
-    from ...refinement.rotation_only import turn_only
+    from ...refinement.panorama import solve_panorama
 
     zoomed = turned
     if not known.zooms:
@@ -151,8 +166,7 @@ def _with_zoom(turned: Panorama, table: Observations, matches: Sequence[Match], 
         lenses = list(zoomed.views.lenses)
         for position, value in zip(np.flatnonzero(zoomed.views.placed), log_focals, strict=True):
             lenses[position] = replace(lenses[position], fx=float(np.exp(value)), fy=float(np.exp(value)))
-        held, error = turn_only(zoomed.table, replace(zoomed.views, lenses=tuple(lenses)), free_focal=False)
-        smoother = Panorama(held, zoomed.table, error)
+        smoother = zoomed.held_at(lenses)
         return smoother, smoother.cost()
 
     curve = np.log(zoomed.views.focal[zoomed.views.placed])
@@ -204,7 +218,14 @@ def finish_turning(
         mine = error[table.frame == position]
         pose = pose_of(views, position) if views.placed[position] else None
         written.append(frame.solved(pose, place.depth_to_image, frame_quality(mine)))
-    settings = {"mapper": "turns", "zooms": _zooms(turned), "pycolmap": pycolmap.__version__, "known": known.given()}
+    settings = {
+        "mapper": "turns",
+        "zooms": _zooms(turned),
+        "lens_is_weak": turned.lens_is_weak,
+        "focal_hold": turned.focal_hold,
+        "pycolmap": pycolmap.__version__,
+        "known": known.given(),
+    }
     return writer.finish(
         engine={
             "name": "colmap",

@@ -15,7 +15,7 @@ import pycolmap
 from numpy.typing import NDArray
 
 from ...exchange.known import Known
-from .adjustment import FIRST_LOSS, adjust, robust_cost
+from .adjustment import FIRST_LOSS, adjust, robust_cost, set_focal
 from .mapping import MOST_ERROR
 
 WORTH = 0.05
@@ -164,9 +164,7 @@ def smooth_focals(model: Model, loss: float, known: Known) -> Model:
         smoother = Model(model)
         for identifier, value in zip(sorted(model.reg_image_ids()), log_focals, strict=True):
             camera = smoother.cameras[smoother.images[identifier].camera_id]
-            params = np.array(camera.params)
-            params[list(camera.focal_length_idxs())] = np.exp(value)
-            camera.params = params
+            set_focal(camera, float(np.exp(value)))
         adjust(smoother, loss, known, probe=True)
         return smoother, robust_cost(smoother, loss)
 
