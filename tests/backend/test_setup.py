@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,8 @@ def test_cancel_and_a_vanished_parent_stop_it(wheels: Path, tmp_path: Path) -> N
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         process.stdout.readline()
+        if sys.platform == "linux":
+            assert os.readlink(f"/proc/{process.pid}/fd/0") == os.devnull, "what it starts must not wait for the pipe"
         stop(process)
         lines = [json.loads(line) for line in process.stdout]
         assert process.wait(timeout=10) == 130

@@ -1,6 +1,6 @@
 """A program that ends with the one that started it.
 
-This module may import the standard library only.
+This module may import the standard library and exchange only.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import os
 import signal
 import sys
 import threading
+from io import BufferedReader
+
+from ..exchange.standard_input import take_standard_input
 
 
 def end_with_input() -> None:
@@ -16,11 +19,11 @@ def end_with_input() -> None:
 
     It gets SIGTERM on its main thread, where it can clear away; on Windows it ends at once.
     """
-    threading.Thread(target=_watch, name="parent", daemon=True).start()
+    threading.Thread(target=_watch, args=(take_standard_input(),), name="parent", daemon=True).start()
 
 
-def _watch() -> None:
-    while os.read(sys.stdin.fileno(), 4096):
+def _watch(pipe: BufferedReader) -> None:
+    while pipe.read1():
         pass
     if sys.platform == "win32":
         os._exit(130)

@@ -15,12 +15,13 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from ..exchange import messages
 from ..exchange.job import Job
 from ..exchange.messages import JobError, Message
 from ..exchange.requests import KINDS, Request, read_request
+from ..exchange.standard_input import take_standard_input
 from .supervisor import Supervisor
 
 
@@ -53,8 +54,8 @@ def serve() -> bool:
 
 def listen(supervisor: Supervisor, *, only_cancel: bool = False) -> None:
     """Obey the lines of standard input from a thread. With `only_cancel` its end means nothing, nor do jobs on it."""
-    reader = threading.Thread(target=_read, args=(sys.stdin, supervisor, only_cancel), name="requests", daemon=True)
-    reader.start()
+    lines = take_standard_input()
+    threading.Thread(target=_read, args=(lines, supervisor, only_cancel), name="requests", daemon=True).start()
     threading.Thread(target=_stop_without_reader, args=(supervisor,), name="reader-gone", daemon=True).start()
 
 
@@ -77,16 +78,16 @@ def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _read(stream: TextIO, supervisor: Supervisor, only_cancel: bool) -> None:
+def _read(lines: BinaryIO, supervisor: Supervisor, only_cancel: bool) -> None:
     with contextlib.suppress(OSError, ValueError):
-        for line in stream:
+        for line in lines:
             if line.strip():
                 supervisor.request(functools.partial(_obey, line, supervisor, only_cancel))
     if not only_cancel:
         supervisor.request(supervisor.end)
 
 
-def _obey(line: str, supervisor: Supervisor, only_cancel: bool) -> None:
+def _obey(line: bytes, supervisor: Supervisor, only_cancel: bool) -> None:
     try:
         request: Any = json.loads(line)
     except ValueError:

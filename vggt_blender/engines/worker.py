@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..exchange import messages
 from ..exchange.export import Export
@@ -24,6 +24,7 @@ from ..exchange.messages import JobError, Message, Reporter
 from ..exchange.reporter import JobReporter
 from ..exchange.requests import Request, read_request
 from ..exchange.staging import absent_folders, discard_of, remove_empty
+from ..exchange.standard_input import take_standard_input
 
 ORPHAN_GRACE_S = 1.0
 
@@ -35,13 +36,13 @@ class _Inbox:
         self.requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.ended = threading.Event()
         self._cancelled: set[str] = set()
-        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+        threading.Thread(target=self._read, args=(take_standard_input(),), name="inbox", daemon=True).start()
 
     def is_cancelled(self, job: str) -> bool:
         return job in self._cancelled or self.ended.is_set()
 
-    def _read(self) -> None:
-        for line in sys.stdin.buffer:
+    def _read(self, lines: BinaryIO) -> None:
+        for line in lines:
             request = json.loads(line)
             if request["type"] == "cancel":
                 self._cancelled.add(request["job"])
