@@ -60,11 +60,26 @@ def test_a_cancel_message_stops_it(shell: Any, tmp_path: Path, many_pictures: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_worker_that_does_not_answer_is_killed(shell: Any, tmp_path: Path, silent_video: Path) -> None:
+LAUNCHER = """
+import pathlib, sys
+sys.executable = str(pathlib.Path(__file__).with_name("launcher"))
+"""
+
+
+@pytest.mark.parametrize("launched", [False, True])
+def test_a_worker_that_does_not_answer_is_killed(
+    shell: Any, tmp_path: Path, silent_video: Path, launched: bool
+) -> None:
+    """`launched`: as a virtual environment's Python on Windows, by a program that is not the Python itself."""
+    (tmp_path / "beside").mkdir()
+    if launched:
+        (tmp_path / "beside/sitecustomize.py").write_text(LAUNCHER)
+        launcher = tmp_path / "beside/launcher"
+        launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+        launcher.chmod(0o755)
     before = earlier_result(tmp_path / "out")
-    command = shell.start(
-        "reconstruct", silent_video, "--output", tmp_path / "out", "--overwrite", "--engine", "colmap"
-    )
+    options = ("--output", tmp_path / "out", "--overwrite", "--engine", "colmap")
+    command = shell.start("reconstruct", silent_video, *options, beside=tmp_path / "beside")
     shell.wait_until(lambda: bool(list((tmp_path / "out").glob(".partial-*"))))
     worker = command.worker()
     command.process.send_signal(signal.SIGINT)

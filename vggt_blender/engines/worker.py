@@ -23,7 +23,7 @@ from ..exchange.export import Export
 from ..exchange.messages import JobError, Message, Reporter
 from ..exchange.reporter import JobReporter
 from ..exchange.requests import Request, read_request
-from ..exchange.staging import absent_folders, discard_of, remove_empty
+from ..exchange.staging import absent_folders, discard_of, remove_empty, staging_owner
 from ..exchange.standard_input import take_standard_input
 
 ORPHAN_GRACE_S = 1.0
@@ -113,7 +113,7 @@ def _end_as_orphan(job: Request, made: list[Path], inbox: _Inbox, finished: thre
     inbox.ended.wait()
     if finished.wait(ORPHAN_GRACE_S):
         return
-    discard_of(os.getpid(), job.staged_in)
+    discard_of(staging_owner(), job.staged_in)
     remove_empty(made)
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
