@@ -62,7 +62,10 @@ class VGGT_OT_export(NeedsShot, bpy.types.Operator):
         if ENDINGS[self.format] and path.suffix.lower() != ENDINGS[self.format]:
             path = path.with_name(path.name + ENDINGS[self.format])
         if self.format in SUFFIXES:
-            export_scene(context.scene, shot, self.format, path, planes=self.use_planes)
+            left_out = export_scene(context, shot, self.format, path, planes=self.use_planes)
+            if left_out:
+                self.report({"WARNING"}, f"Not in '{path}', as their collection is switched off: {', '.join(left_out)}")
+                return
         else:
             export(placed(*shot_in_the_scene(shot)), self.format.lower(), path, overwrite=bool(ENDINGS[self.format]))
         self.report({"INFO"}, f"Wrote '{path}'")
