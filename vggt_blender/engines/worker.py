@@ -9,6 +9,7 @@ messages alone to standard output.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import queue
@@ -91,22 +92,29 @@ def run_request(request: Request, report: Reporter) -> Path:
 
 
 def _run(job: Request, inbox: _Inbox, send: Any) -> Message:
-    """The job's last message."""
+    """The job's last message; of one that failed nothing is left."""
     finished = threading.Event()
     made = absent_folders(Path(job.output))
     threading.Thread(target=_end_as_orphan, args=(job, made, inbox, finished), name="orphan", daemon=True).start()
     try:
-        reporter = JobReporter(job.id, send, lambda: inbox.is_cancelled(job.id))
-        return messages.done(job.id, str(run_request(job, reporter)))
+        last = _outcome(job, JobReporter(job.id, send, lambda: inbox.is_cancelled(job.id)))
+    finally:
+        finished.set()
+    if last["type"] == "error":  # Windows deletes no mapped file, and what failed held its arrays until now
+        gc.collect()
+        discard_of(staging_owner(), job.staged_in)
+        remove_empty(made)
+    return last
+
+
+def _outcome(job: Request, report: Reporter) -> Message:
+    try:
+        return messages.done(job.id, str(run_request(job, report)))
     except JobError as failure:
         return messages.error(job.id, failure)
     except ImportError as failure:
-        missing = JobError(
-            "missing_library", f"This Python lacks '{failure.name}': install the backend's requirements.", str(failure)
-        )
-        return messages.error(job.id, missing)
-    finally:
-        finished.set()
+        text = f"This Python lacks '{failure.name}': install the backend's requirements."
+        return messages.error(job.id, JobError("missing_library", text, str(failure)))
 
 
 def _end_as_orphan(job: Request, made: list[Path], inbox: _Inbox, finished: threading.Event) -> None:

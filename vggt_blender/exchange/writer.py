@@ -7,6 +7,7 @@ an earlier result in the same place stays untouched until the new one is whole.
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -142,6 +143,8 @@ class ReconstructionWriter:
             if isinstance(array, np.memmap):
                 array.flush()
         self.depth = self.confidence = self.color = None
+        del array
+        gc.collect()  # an engine may have left them in what refers to itself
 
     def _map(self, name: str, dtype: type, shape: tuple[int, ...]) -> Any:
         path = self._staging / name
