@@ -166,21 +166,23 @@ def test_serve_stops_when_nobody_reads(shell: Any, tmp_path: Path, many_pictures
 
 def test_serve_answers_what_makes_no_sense(shell: Any, tmp_path: Path) -> None:
     command = shell.start("serve")
-    command.process.stdin.write("what?\n[]\n\n")
+    command.process.stdin.write("what?\n[]\n\n" + "[" * 100_000 + "\n")
+    command.tell(type=[])
     command.tell(type="dance", job="x")
     command.tell(type="job", id="y", inputs=["a"], output="b", colour="blue")
     command.tell(type="job", id="z", inputs="a", output="b")
+    command.tell(type="job", id="w", inputs=["a"], output="b", smooth=10**400)
     command.tell(type="unload")
     status, output, _ = command.finish()
     answers = [json.loads(line) for line in output.splitlines()]
     assert [(answer["type"], answer["code"], answer["job"]) for answer in answers] == [
-        ("error", "usage", ""),
-        ("error", "usage", ""),
+        *[("error", "usage", "")] * 4,
         ("error", "usage", "x"),
         ("error", "usage", "y"),
         ("error", "usage", "z"),
+        ("error", "usage", ""),
     ]
-    assert "colour" in answers[3]["message"]
+    assert "colour" in answers[5]["message"]
     assert status == 0
 
 

@@ -144,6 +144,12 @@ def test_straight_plates_that_are_incomplete_are_left_alone(tmp_path: Path) -> N
     result = make(tmp_path / "r", BARREL)
     assert with_straight_plates(result) is result
     folder = export(result, "undistorted", tmp_path / "r" / "undistorted")
+    document = (folder / "undistorted.json").read_text()
+    for wrong in ("Infinity", "0", "1" * 500, "[" * 100_000, "null"):
+        (folder / "undistorted.json").write_text(document.replace('"width": ', f'"width": {wrong}, "stored": '))
+        assert with_straight_plates(result) is result
+    (folder / "undistorted.json").write_text(document)
+    assert with_straight_plates(result) is not result
     next(folder.glob("*1002.png")).unlink()
     assert with_straight_plates(result) is result
     (folder / "undistorted.json").write_text("[]")

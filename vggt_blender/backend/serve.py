@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import select
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..exchange import messages
+from ..exchange.documents import parse_json
 from ..exchange.job import Job
 from ..exchange.messages import JobError, Message
 from ..exchange.requests import KINDS, Request, read_request
@@ -89,10 +89,10 @@ def _read(lines: BinaryIO, supervisor: Supervisor, only_cancel: bool) -> None:
 
 def _obey(line: bytes, supervisor: Supervisor, only_cancel: bool) -> None:
     try:
-        request: Any = json.loads(line)
+        request: Any = parse_json(line)
     except ValueError:
         request = None
-    kind = request.get("type") if isinstance(request, dict) else None
+    kind = str(request.get("type")) if isinstance(request, dict) else None
     named = request.get("job", request.get("id")) if isinstance(request, dict) else None
     if kind == "cancel":
         supervisor.cancel(named if isinstance(named, str) else None)
