@@ -58,9 +58,7 @@ def interpreter(context: bpy.types.Context) -> Path:
 def backend_folder(context: bpy.types.Context) -> Path:
     """Where the set-up makes the backend: in the preferred folder, else among ours."""
     chosen = preferences(context)
-    if chosen is not None and chosen.backend_folder:
-        return Path(bpy.path.abspath(chosen.backend_folder)).absolute()
-    return _user_folder() / "backend"
+    return _place(chosen.backend_folder if chosen is not None else "") or _user_folder() / "backend"
 
 
 def wheels_folder(context: bpy.types.Context) -> Path | None:
@@ -74,8 +72,9 @@ def new_result_folder(context: bpy.types.Context, title: str, taken: Container[s
     ours.
     """
     chosen = preferences(context)
-    if chosen is not None and chosen.results_folder:
-        base = Path(bpy.path.abspath(chosen.results_folder))
+    preferred = _place(chosen.results_folder if chosen is not None else "")
+    if preferred is not None:
+        base = preferred
     elif bpy.data.filepath:
         base = Path(bpy.data.filepath).parent / "vggt"
     else:
@@ -86,6 +85,12 @@ def new_result_folder(context: bpy.types.Context, title: str, taken: Container[s
         count += 1
         folder = base / f"{name}-{count}"
     return folder
+
+
+def _place(folder: str) -> Path | None:
+    """The preferred `folder`; None where it says nothing, as one that counts from a .blend that was never saved."""
+    path = Path(bpy.path.abspath(folder))
+    return path if path.is_absolute() else None
 
 
 def _user_folder() -> Path:
