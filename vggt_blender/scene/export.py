@@ -26,8 +26,8 @@ def missing_exporter(kind: str) -> str:
 
 def export_scene(context: bpy.types.Context, holder: Holder, kind: str, path: Path, *, planes: bool) -> list[str]:
     """Write the shot's cameras, track empties, what else hangs on them, and its `planes`, as they stand in the world,
-    over the scene's frame range; hidden ones, too. Returns the names of those that `context`'s view layer does not
-    show, since their collection is switched off: they are left out. Raises `JobError`, also where the camera is one.
+    over the scene's frame range; hidden ones, too. Returns the names of those that are left out, since their collection
+    is switched off in `context`'s view layer, or locked. Raises `JobError`, also where no camera is left.
     """
     reason = missing_exporter(kind)
     if reason:
