@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Container
 from pathlib import Path
 
 import bpy
 
 from ..vggt_blender.backend import local
-from ..vggt_blender.backend.environment import find_interpreter, interpreter_in
+from ..vggt_blender.backend.environment import NO_BACKEND, VARIABLE, find_interpreter, interpreter_in
 from ..vggt_blender.backend.setup import environment_in
 from ..vggt_blender.exchange.messages import JobError
 
 PACKAGE = __package__.rpartition(".")[0]
 ROOT = Path(__file__).parents[1]
+SEEN_S = 3.0
 
 
 def preferences(context: bpy.types.Context) -> bpy.types.AddonPreferences | None:
@@ -53,6 +56,36 @@ def interpreter(context: bpy.types.Context) -> Path:
         return own_python()
     path = bpy.path.abspath(chosen.interpreter) if chosen is not None else ""
     return find_interpreter(ROOT, path, interpreter_in(environment_in(backend_folder(context))))
+
+
+class _Seen:
+    """What `interpreter` answered last, to which preferences, and until when that is believed."""
+
+    asked: tuple[object, ...] = ()
+    answer: Path | str = ""
+    until_s = 0.0
+
+
+def seen_interpreter(context: bpy.types.Context) -> Path:
+    """`interpreter` for what is drawn: it looks at the disk every few seconds and not at every redraw, as a home folder
+    may lie on a network. What changes the answer from here calls `look_again`. Raises `JobError`."""
+    chosen = preferences(context)
+    places = () if chosen is None else (chosen.run_in, chosen.interpreter, chosen.backend_folder)
+    asked = (*places, os.environ.get(VARIABLE), bpy.data.filepath)
+    if asked != _Seen.asked or time.monotonic() >= _Seen.until_s:
+        try:
+            _Seen.answer = interpreter(context)
+        except JobError as failure:
+            _Seen.answer = failure.message
+        _Seen.asked, _Seen.until_s = asked, time.monotonic() + SEEN_S
+    if isinstance(_Seen.answer, str):
+        raise JobError(NO_BACKEND, _Seen.answer)
+    return _Seen.answer
+
+
+def look_again() -> None:
+    """Have `seen_interpreter` look at the disk when it is asked next."""
+    _Seen.until_s = 0.0
 
 
 def backend_folder(context: bpy.types.Context) -> Path:
