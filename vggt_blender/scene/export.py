@@ -34,13 +34,12 @@ def export_scene(context: bpy.types.Context, holder: Holder, kind: str, path: Pa
         raise JobError("no_exporter", f"{reason}.")
     scene, layer = context.scene, context.view_layer
     wanted = [thing for thing in scene.objects if _belongs(thing, holder, planes)]
-    with _selected(layer, [thing for thing in wanted if thing.name in layer.objects]) as chosen:
+    here = set(layer.objects)
+    with _selected(layer, [thing for thing in wanted if thing in here]) as chosen:
         left_out = [thing.name for thing in wanted if thing not in chosen]
         if not any(thing.type == "CAMERA" for thing in chosen):
-            names = ", ".join(left_out) or holder.name
-            raise JobError(
-                "nothing", f"The view layer shows no camera of this shot: switch its collections on ({names})."
-            )
+            text = "The view layer has no camera of this shot: switch its collections on, and unlock them"
+            raise JobError("nothing", f"{text} ({next(iter(left_out), holder.name)}).")
         try:
             _write(kind, path, scene, planes)
         except RuntimeError as failure:
