@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import bpy
 
+from ..vggt_blender.exchange.documents import read_json
 from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.exchange.reconstruction import FORMAT
 from ..vggt_blender.exchange.staging import ARRAYS, DOCUMENT, remove_empty
@@ -50,7 +50,7 @@ def delete_reconstruction(folder: Path) -> None:
     Raises `JobError` where it is none, or where a file cannot be deleted.
     """
     try:
-        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
+        document = read_json(folder / DOCUMENT)
         ours = isinstance(document, dict) and document.get("format") == FORMAT
     except (OSError, ValueError):
         ours = False

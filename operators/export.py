@@ -20,6 +20,7 @@ FORMATS = (
     ("PLY", "Points (.ply)", "The colored points"),
     ("STMAP", "ST-maps", "The lens: a folder with 32-bit maps that straighten the plate and bend it back"),
 )
+NAMED = 5
 ENDINGS = {"CHAN": ".chan", "PLY": ".ply", "STMAP": "", **SUFFIXES}
 
 
@@ -62,7 +63,11 @@ class VGGT_OT_export(NeedsShot, bpy.types.Operator):
         if ENDINGS[self.format] and path.suffix.lower() != ENDINGS[self.format]:
             path = path.with_name(path.name + ENDINGS[self.format])
         if self.format in SUFFIXES:
-            export_scene(context.scene, shot, self.format, path, planes=self.use_planes)
+            left_out = export_scene(context, shot, self.format, path, planes=self.use_planes)
+            if left_out:
+                names = ", ".join(left_out[:NAMED]) + (f" and {len(left_out) - NAMED} more" if left_out[NAMED:] else "")
+                self.report({"WARNING"}, f"Not in '{path}', as their collection is switched off or locked: {names}")
+                return
         else:
             export(placed(*shot_in_the_scene(shot)), self.format.lower(), path, overwrite=bool(ENDINGS[self.format]))
         self.report({"INFO"}, f"Wrote '{path}'")

@@ -14,7 +14,7 @@ from ..vggt_blender.scene.plate import shows_sideways
 from . import pump
 from .aligning import current_shot
 from .backend_setup import setup
-from .locations import interpreter, runs_here
+from .locations import interpreter, runs_here, seen_interpreter
 from .session import session
 from .shots import NeedsShot, shot_in_the_scene
 
@@ -60,7 +60,7 @@ class VGGT_OT_export_in_backend(NeedsShot, bpy.types.Operator):
             problem = "The backend is being set up"
         else:
             try:
-                interpreter(context)
+                seen_interpreter(context)
             except JobError as failure:
                 problem = failure.message
         if problem is not None:

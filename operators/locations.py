@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Container
 from pathlib import Path
 
 import bpy
 
 from ..vggt_blender.backend import local
-from ..vggt_blender.backend.environment import find_interpreter, interpreter_in
+from ..vggt_blender.backend.environment import NO_BACKEND, VARIABLE, find_interpreter, interpreter_in
 from ..vggt_blender.backend.setup import environment_in
 from ..vggt_blender.exchange.messages import JobError
 
 PACKAGE = __package__.rpartition(".")[0]
 ROOT = Path(__file__).parents[1]
+SEEN_S = 3.0
 
 
 def preferences(context: bpy.types.Context) -> bpy.types.AddonPreferences | None:
@@ -55,12 +58,40 @@ def interpreter(context: bpy.types.Context) -> Path:
     return find_interpreter(ROOT, path, interpreter_in(environment_in(backend_folder(context))))
 
 
+class _Seen:
+    """What `interpreter` answered last, to which preferences, and until when that is believed."""
+
+    asked: tuple[object, ...] = ()
+    answer: Path | str = ""
+    until_s = 0.0
+
+
+def seen_interpreter(context: bpy.types.Context) -> Path:
+    """`interpreter` for what is drawn: it looks at the disk every few seconds and not at every redraw, as a home folder
+    may lie on a network. What changes the answer from here calls `look_again`. Raises `JobError`."""
+    chosen = preferences(context)
+    places = () if chosen is None else (chosen.run_in, chosen.interpreter, chosen.backend_folder)
+    asked = (*places, os.environ.get(VARIABLE), bpy.data.filepath)
+    if asked != _Seen.asked or time.monotonic() >= _Seen.until_s:
+        try:
+            _Seen.answer = interpreter(context)
+        except JobError as failure:
+            _Seen.answer = failure.message
+        _Seen.asked, _Seen.until_s = asked, time.monotonic() + SEEN_S
+    if isinstance(_Seen.answer, str):
+        raise JobError(NO_BACKEND, _Seen.answer)
+    return _Seen.answer
+
+
+def look_again() -> None:
+    """Have `seen_interpreter` look at the disk when it is asked next."""
+    _Seen.until_s = 0.0
+
+
 def backend_folder(context: bpy.types.Context) -> Path:
     """Where the set-up makes the backend: in the preferred folder, else among ours."""
     chosen = preferences(context)
-    if chosen is not None and chosen.backend_folder:
-        return Path(bpy.path.abspath(chosen.backend_folder)).absolute()
-    return _user_folder() / "backend"
+    return _place(chosen.backend_folder if chosen is not None else "") or _user_folder() / "backend"
 
 
 def wheels_folder(context: bpy.types.Context) -> Path | None:
@@ -74,8 +105,9 @@ def new_result_folder(context: bpy.types.Context, title: str, taken: Container[s
     ours.
     """
     chosen = preferences(context)
-    if chosen is not None and chosen.results_folder:
-        base = Path(bpy.path.abspath(chosen.results_folder))
+    preferred = _place(chosen.results_folder if chosen is not None else "")
+    if preferred is not None:
+        base = preferred
     elif bpy.data.filepath:
         base = Path(bpy.data.filepath).parent / "vggt"
     else:
@@ -86,6 +118,12 @@ def new_result_folder(context: bpy.types.Context, title: str, taken: Container[s
         count += 1
         folder = base / f"{name}-{count}"
     return folder
+
+
+def _place(folder: str) -> Path | None:
+    """The preferred `folder`; None where it says nothing, as one that counts from a .blend that was never saved."""
+    path = Path(bpy.path.abspath(folder))
+    return path if path.is_absolute() else None
 
 
 def _user_folder() -> Path:

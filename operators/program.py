@@ -8,7 +8,7 @@ from pathlib import Path
 from ..vggt_blender.backend.process import BackendProcess
 from ..vggt_blender.exchange import messages
 from ..vggt_blender.exchange.messages import CANCELLED
-from .locations import ROOT
+from .locations import ROOT, look_again
 from .session import session
 from .task import Notice
 
@@ -95,6 +95,7 @@ class Program:
     def _end(self, process: BackendProcess) -> None:
         process.kill()  # what it started may still run
         self._process = None
+        look_again()
         last = self._last
         if last is not None and last["type"] == "done":
             session.note(f"{self.title}: done")

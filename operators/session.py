@@ -18,6 +18,7 @@ import bpy
 
 from ..vggt_blender.backend.client import BackendClient
 from ..vggt_blender.backend.local import LocalClient
+from ..vggt_blender.backend.serve import absolute
 from ..vggt_blender.exchange.export import Export
 from ..vggt_blender.exchange.messages import CANCELLED, JobError, Message
 from ..vggt_blender.exchange.reconstruction import load_reconstruction
@@ -61,7 +62,7 @@ class Session:
         Raises `JobError` where the backend does not start.
         """
         first = not self.tasks
-        job = replace(job, id=uuid.uuid4().hex[:12])
+        job = absolute(replace(job, id=uuid.uuid4().hex[:12]))  # the backend's current folder is another
         task = Task(job, interpreter, title, Home.of(scene), placement)
         if first:
             self.notices = [notice for notice in self.notices if notice.folder is not None]

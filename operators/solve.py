@@ -13,7 +13,7 @@ from . import pump
 from .backend_setup import setup
 from .check import check
 from .drawn_mask import write_drawn_mask
-from .locations import interpreter, new_result_folder, runs_here
+from .locations import interpreter, new_result_folder, runs_here, seen_interpreter
 from .placement import AsksPlacement
 from .session import notice_of, session
 from .sources import source_inputs, source_title
@@ -81,7 +81,7 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
 def obstacle(context: bpy.types.Context) -> str | None:
     """Why the chosen engine cannot run, as far as it is known. Raises `JobError` where there is no backend."""
     settings = context.scene.vggt
-    return check.obstacle(interpreter(context), settings.engine, model_of(settings) or "")
+    return check.obstacle(seen_interpreter(context), settings.engine, model_of(settings) or "")
 
 
 def model_of(settings: bpy.types.PropertyGroup) -> str | None:

@@ -1,10 +1,12 @@
-"""Slow tests run last, so that a mistake shows early; and what set-up and downloads need: wheels, and a small hub."""
+"""Slow tests run last, so that a mistake shows early; what set-up and downloads need: wheels, and a small hub; and
+what every result must keep to, wherever it is written."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +22,27 @@ ROOT = Path(__file__).parents[1]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_mapped_is_moved(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Windows moves no file that is mapped: whoever puts a result in place has let go of its arrays, and of those of
+    the result before."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    from vggt_blender.exchange import writer
+
+    put_in_place, mapped = writer.put_in_place, []
+
+    def watched(staging: Path, folder: Path) -> None:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        mapped.extend(line for line in lines if line.endswith(".npy") and str(folder) in line)
+        put_in_place(staging, folder)
+
+    monkeypatch.setattr(writer, "put_in_place", watched)
+    yield
+    assert not mapped
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators.backend_setup import setup
-from ..operators.locations import PACKAGE, interpreter, runs_here
+from ..operators.locations import PACKAGE, runs_here, seen_interpreter
 from ..operators.results import selected_result
 from ..operators.session import session
 from ..operators.solve import obstacle
@@ -107,7 +107,7 @@ class VGGT_PT_results(Tab, bpy.types.Panel):
 
 def _draw_missing_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     try:
-        interpreter(context)
+        seen_interpreter(context)
         message = ""
     except JobError as failure:
         message = failure.message

@@ -4,7 +4,7 @@ import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..operators.check import check
-from ..operators.locations import PACKAGE, interpreter
+from ..operators.locations import PACKAGE, seen_interpreter
 from ..operators.pump import ask_backend, watch
 from ..vggt_blender.exchange.messages import JobError
 from .backend import draw_setup
@@ -96,7 +96,7 @@ def _draw_set_up(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
 def _draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = layout.row()
     try:
-        row.label(text=str(interpreter(context)), icon="CHECKMARK", translate=False)
+        row.label(text=str(seen_interpreter(context)), icon="CHECKMARK", translate=False)
     except JobError as failure:
         draw_wrapped(row, failure.message, context.region.width * 0.45, icon="ERROR")
     row.operator("vggt.check_backend", text="Checking..." if check.running else "Check", icon="VIEWZOOM")

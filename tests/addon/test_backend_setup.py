@@ -108,3 +108,33 @@ def test_somebody_elses_folder_is_refused_and_never_removed(bpy: ModuleType, cho
         bpy.ops.vggt.setup_backend()
     assert not bpy.ops.vggt.remove_backend.poll()
     assert [path.name for path in folder.iterdir()] == ["work.txt"]
+
+
+def test_redraws_do_not_look_at_the_disk_every_time(
+    bpy: ModuleType, addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locations = addon.operators.locations
+    looks = []
+
+    def counted(*places: object) -> Path:
+        looks.append(places)
+        return find_interpreter(*places)
+
+    find_interpreter = locations.find_interpreter
+    monkeypatch.setattr(locations, "find_interpreter", counted)
+    monkeypatch.setattr(locations, "SEEN_S", 1e6)
+    bpy.context.scene.vggt.source = str(tmp_path)
+    for _ in range(5):
+        assert bpy.ops.vggt.solve.poll()
+    assert len(looks) == 1
+    preferences, there = locations.preferences(bpy.context), tmp_path / "python"
+    preferences.interpreter = str(there)
+    for _ in range(5):
+        assert not bpy.ops.vggt.solve.poll()
+    assert len(looks) == 2
+    there.write_text("")
+    there.chmod(0o755)
+    locations.look_again()
+    assert bpy.ops.vggt.solve.poll()
+    assert len(looks) == 3
+    locations.look_again()

@@ -13,6 +13,7 @@ import pytest
 
 PLACES = np.random.default_rng(0).uniform([-1.2, 3.5, -0.7], [1.2, 5, 0.7], (30, 3))  # in front, on the shot's root
 SIZE = (64, 36)
+EXPORTED = [("USD", ".usdc"), ("ALEMBIC", ".abc")]
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def pixels(bpy: ModuleType, camera: object, world: np.ndarray) -> np.ndarray:
     return seen * [SIZE[0], -SIZE[1]] + [0, SIZE[1]]
 
 
-@pytest.mark.parametrize(("kind", "suffix"), [("USD", ".usdc"), ("ALEMBIC", ".abc")])
+@pytest.mark.parametrize(("kind", "suffix"), EXPORTED)
 def test_blenders_own_exporters_keep_the_camera(
     bpy: ModuleType, shot: SimpleNamespace, tmp_path: Path, kind: str, suffix: str
 ) -> None:
@@ -73,6 +74,68 @@ def test_blenders_own_exporters_keep_the_camera(
         scene.frame_set(frame)
         np.testing.assert_allclose(pixels(bpy, camera, shot.world), wanted[frame], atol=0.02)
     assert np.abs(wanted[1] - wanted[4]).max() > 1
+
+
+def read_back(bpy: ModuleType, kind: str, path: Path) -> list[str]:
+    """The types of what is in an exported file that has data. It does not stay: USD carries the shot's marks along."""
+    before = set(bpy.data.objects)
+    if kind == "USD":
+        bpy.ops.wm.usd_import(filepath=str(path))
+    else:
+        bpy.ops.wm.alembic_import(filepath=str(path), as_background_job=False)
+    new = set(bpy.data.objects) - before
+    types = sorted(thing.type for thing in new if thing.data is not None)
+    bpy.data.batch_remove(list(new))
+    return types
+
+
+def objects_of(bpy: ModuleType, role: str) -> list:
+    return [thing for thing in bpy.data.objects if str(thing.get("vggt_role", "")).startswith(role)]
+
+
+@pytest.mark.parametrize(("kind", "suffix"), EXPORTED)
+def test_what_is_hidden_or_locked_is_exported_and_stays_so(
+    bpy: ModuleType, shot: SimpleNamespace, tmp_path: Path, kind: str, suffix: str
+) -> None:
+    planes = objects_of(bpy, "plane:")
+    shot.camera.hide_select = True
+    planes[0].hide_set(True)
+    planes[1].hide_viewport = True
+    for plane in planes:
+        plane.hide_render = True  # as for compositing
+
+    def state() -> list:
+        flags = [(x.hide_select, x.hide_viewport, x.hide_get(), x.select_get()) for x in (shot.camera, *planes)]
+        return [*flags, bpy.context.view_layer.objects.active]
+
+    before = state()
+    path = tmp_path / f"shot{suffix}"
+    assert bpy.ops.vggt.export(filepath=str(path), format=kind, use_planes=True) == {"FINISHED"}
+    assert state() == before
+    assert read_back(bpy, kind, path) == ["CAMERA", *["MESH"] * len(planes)]
+
+
+@pytest.mark.parametrize(("kind", "suffix"), EXPORTED)
+def test_what_the_view_layer_leaves_out_is_named(
+    bpy: ModuleType, shot: SimpleNamespace, tmp_path: Path, kind: str, suffix: str
+) -> None:
+    """Of the view layer that is being worked in, which need not be the scene's first."""
+    planes = objects_of(bpy, "plane:")
+    layer = bpy.context.scene.view_layers.new("work")
+    whole = layer.layer_collection.children[0]
+    part = next(child for child in whole.children if planes[0].name in child.collection.objects)
+    part.exclude = True
+    path = tmp_path / f"shot{suffix}"
+    module = importlib.import_module("vggt_matchmove.vggt_blender.scene.export")
+    holder = importlib.import_module("vggt_matchmove.vggt_blender.scene.collection").Holder(whole.collection)
+    with bpy.context.temp_override(view_layer=layer):
+        left_out = module.export_scene(bpy.context, holder, kind, path, planes=True)
+        assert sorted(left_out) == sorted(plane.name for plane in planes)
+        assert bpy.ops.vggt.export(filepath=str(path), format=kind, use_planes=True) == {"FINISHED"}
+        assert read_back(bpy, kind, path) == ["CAMERA"]
+        whole.exclude = True
+        with pytest.raises(RuntimeError, match=f"switch its collections on.*{shot.camera.name}"):
+            bpy.ops.vggt.export(filepath=str(path), format=kind)
 
 
 def test_chan_stands_where_the_scenes_camera_does(bpy: ModuleType, shot: SimpleNamespace, tmp_path: Path) -> None:

@@ -33,6 +33,20 @@ def test_an_import_is_listed_once_and_survives_save_and_load(
     assert (entry.name, entry.registered, entry.total) == ("shot", 4, 5)
 
 
+@pytest.mark.filterwarnings("ignore:.*blend relative")  # Blender 5 says that people cannot type it there; scripts can
+def test_a_place_beside_a_file_that_was_never_saved_is_none(
+    bpy: ModuleType, addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locations = addon.operators.locations
+    monkeypatch.setattr(locations, "_user_folder", lambda: tmp_path / "ours")
+    preferences = locations.preferences(bpy.context)
+    preferences.results_folder, preferences.backend_folder = "//shots", "//backend"
+    assert locations.new_result_folder(bpy.context, "a") == tmp_path / "ours" / "results" / "a"
+    assert locations.backend_folder(bpy.context) == tmp_path / "ours" / "backend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert locations.new_result_folder(bpy.context, "a") == tmp_path / "shots" / "a"
+
+
 def test_remove_takes_the_entry_and_leaves_files_and_objects(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
     assert not bpy.ops.vggt.remove_result.poll()
     bpy.ops.vggt.import_reconstruction(filepath=str(folder))

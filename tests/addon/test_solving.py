@@ -50,6 +50,16 @@ def test_solve_puts_the_result_into_the_scene_and_the_list(bpy: ModuleType, sett
     assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (1, 5)
 
 
+def test_the_backend_gets_absolute_paths_alone(bpy: ModuleType, addon: ModuleType, settings: object) -> None:
+    """Its current folder is another than Blender's."""
+    settings.mask = "//mask.png"  # beside a file that was never saved
+    session = start(bpy, addon, "hold")
+    job = session.task.job
+    assert all(Path(path).is_absolute() for path in (*job.inputs, job.output, job.mask))
+    session.cancel()
+    step_until(session, lambda: session.task is None)
+
+
 def test_a_second_solve_gets_a_folder_of_its_own(bpy: ModuleType, settings: object, tmp_path: Path) -> None:
     settings.source = "/pictures/solve"
     bpy.ops.vggt.solve()

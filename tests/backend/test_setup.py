@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from vggt_blender.backend import setup
 from vggt_blender.backend.environment import interpreter_in
 from vggt_blender.exchange.messages import JobError
+from vggt_blender.exchange.reporter import SILENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,13 +95,43 @@ def test_failed_update_keeps_the_environment_that_worked(wheels: Path, tmp_path:
     assert version_of(interpreter_in(setup.environment_in(folder)), "torch") == "2.13.0"
 
 
+@pytest.mark.parametrize("held", ["environment", "environment.partial"])
+def test_environment_in_use_is_kept_whole(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """As on Windows, which does not move a folder while a file in it is open."""
+    folder = tmp_path / "backend"
+    plan = setup.Plan(folder, Path(sys.executable), with_vggt=False, wheels=wheels)
+    interpreter = setup.install(plan, SILENCE)
+    (folder / "environment" / "first").touch()
+    rename = Path.rename
+
+    def refused(self: Path, target: Path) -> Path:
+        if self.name == held:
+            raise PermissionError(13, "in use")
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refused)
+        with pytest.raises(JobError, match="is in use"):
+            setup.install(plan, SILENCE)
+    assert (folder / "environment" / "first").is_file()
+    assert version_of(interpreter, "pycolmap") == "4.2.1"
+    setup.install(plan, SILENCE)
+    assert not (folder / "environment" / "first").exists()
+    assert not (folder / "environment.old").exists()
+
+
 def test_package_that_does_not_import_is_a_failure(
     wheels: Path, make_wheel: Callable[..., None], tmp_path: Path
 ) -> None:
+    assert run_setup(tmp_path / "backend", wheels, "--without-vggt")[0] == 0
+    shutil.rmtree(tmp_path / "backend" / "cache")
     make_wheel(wheels, "pycolmap", "4.2.1", "raise ImportError('libfoo.so is missing')\n")
     status, lines = run_setup(tmp_path / "backend", wheels)
     assert status == 1
     assert "libfoo.so is missing" in lines[-1]["message"]
+    assert version_of(interpreter_in(setup.environment_in(tmp_path / "backend")), "pycolmap") == "4.2.1"
 
 
 def test_installer_that_is_not_the_pinned_one_never_runs(wheels: Path, tmp_path: Path) -> None:
@@ -121,6 +153,8 @@ def test_cancel_and_a_vanished_parent_stop_it(wheels: Path, tmp_path: Path) -> N
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         process.stdout.readline()
+        if sys.platform == "linux":
+            assert Path(f"/proc/{process.pid}/fd/0").readlink() == Path(os.devnull), "children must not wait for it"
         stop(process)
         lines = [json.loads(line) for line in process.stdout]
         assert process.wait(timeout=10) == 130

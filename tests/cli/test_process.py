@@ -52,17 +52,34 @@ def test_a_signal_stops_it_and_nothing_is_left(
 
 def test_a_cancel_message_stops_it(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
     command = start_reading(shell, many_pictures, tmp_path / "out")
+    for pid in (command.pid, command.worker()):
+        assert Path(f"/proc/{pid}/fd/0").readlink() == Path(os.devnull), "libraries must not wait for it"
     command.tell(type="cancel", job="job")
     assert command.message(type="error")["code"] == "cancelled"
     assert command.finish()[0] == 130
     assert not (tmp_path / "out").exists()
 
 
-def test_a_worker_that_does_not_answer_is_killed(shell: Any, tmp_path: Path, silent_video: Path) -> None:
+LAUNCHER = """
+import pathlib, sys
+sys.executable = str(pathlib.Path(__file__).with_name("launcher"))
+"""
+
+
+@pytest.mark.parametrize("launched", [False, True])
+def test_a_worker_that_does_not_answer_is_killed(
+    shell: Any, tmp_path: Path, silent_video: Path, launched: bool
+) -> None:
+    """`launched`: as a virtual environment's Python on Windows, by a program that is not the Python itself."""
+    (tmp_path / "beside").mkdir()
+    if launched:
+        (tmp_path / "beside/sitecustomize.py").write_text(LAUNCHER)
+        launcher = tmp_path / "beside/launcher"
+        launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+        launcher.chmod(0o755)
     before = earlier_result(tmp_path / "out")
-    command = shell.start(
-        "reconstruct", silent_video, "--output", tmp_path / "out", "--overwrite", "--engine", "colmap"
-    )
+    options = ("--output", tmp_path / "out", "--overwrite", "--engine", "colmap")
+    command = shell.start("reconstruct", silent_video, *options, beside=tmp_path / "beside")
     shell.wait_until(lambda: bool(list((tmp_path / "out").glob(".partial-*"))))
     worker = command.worker()
     command.process.send_signal(signal.SIGINT)
@@ -149,21 +166,23 @@ def test_serve_stops_when_nobody_reads(shell: Any, tmp_path: Path, many_pictures
 
 def test_serve_answers_what_makes_no_sense(shell: Any, tmp_path: Path) -> None:
     command = shell.start("serve")
-    command.process.stdin.write("what?\n[]\n\n")
+    command.process.stdin.write("what?\n[]\n\n" + "[" * 100_000 + "\n")
+    command.tell(type=[])
     command.tell(type="dance", job="x")
     command.tell(type="job", id="y", inputs=["a"], output="b", colour="blue")
     command.tell(type="job", id="z", inputs="a", output="b")
+    command.tell(type="job", id="w", inputs=["a"], output="b", smooth=10**400)
     command.tell(type="unload")
     status, output, _ = command.finish()
     answers = [json.loads(line) for line in output.splitlines()]
     assert [(answer["type"], answer["code"], answer["job"]) for answer in answers] == [
-        ("error", "usage", ""),
-        ("error", "usage", ""),
+        *[("error", "usage", "")] * 4,
         ("error", "usage", "x"),
         ("error", "usage", "y"),
         ("error", "usage", "z"),
+        ("error", "usage", ""),
     ]
-    assert "colour" in answers[3]["message"]
+    assert "colour" in answers[5]["message"]
     assert status == 0
 
 

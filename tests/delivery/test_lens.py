@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
@@ -143,10 +144,35 @@ def test_straight_plates_that_are_incomplete_are_left_alone(tmp_path: Path) -> N
     result = make(tmp_path / "r", BARREL)
     assert with_straight_plates(result) is result
     folder = export(result, "undistorted", tmp_path / "r" / "undistorted")
+    document = (folder / "undistorted.json").read_text()
+    for wrong in ("Infinity", "0", "1" * 500, "[" * 100_000, "null"):
+        (folder / "undistorted.json").write_text(document.replace('"width": ', f'"width": {wrong}, "stored": '))
+        assert with_straight_plates(result) is result
+    (folder / "undistorted.json").write_text(document)
+    assert with_straight_plates(result) is not result
     next(folder.glob("*1002.png")).unlink()
     assert with_straight_plates(result) is result
     (folder / "undistorted.json").write_text("[]")
     assert with_straight_plates(result) is result
+
+
+def test_straight_plates_stay_in_their_folder_whatever_a_frame_is_called(tmp_path: Path) -> None:
+    """By the rules of every system: a path's separators and drives, and names that differ in case alone."""
+    source = tmp_path / "p.png"
+    cv2.imwrite(str(source), np.zeros((*SIZE[::-1], 3), np.uint8))
+    names = ["../../up", "..\\..\\up", "D:\\x", "/root/x", "a_b.jpg_5", "a/b.jpg", "A_B.jpg", "..", "", "x" * 400]
+    pose = Pose(np.eye(3, 4), 300.0, 300.0, 160.0, 100.0, BARREL)
+    with ReconstructionWriter(tmp_path / "r") as writer:
+        frames = [Frame(name, str(source), index, None, *SIZE, pose) for index, name in enumerate(names)]
+        writer.finish(engine={"name": "t"}, source=Source("images", str(tmp_path)), frames=frames)
+    result = load_reconstruction(tmp_path / "r")
+    before = set(tmp_path.rglob("*"))
+    folder = export(result, "undistorted", tmp_path / "r" / "undistorted")
+    written = set(tmp_path.rglob("*")) - before - {folder, folder / "undistorted.json"}
+    assert {path.parent for path in written} == {folder}
+    assert len({path.name.casefold() for path in written}) == len(names)
+    assert all(re.fullmatch(r"[\w-][\w.-]*\.png", path.name) for path in written)
+    assert [frame.pose.distortion for frame in with_straight_plates(result).frames] == [None] * len(names)
 
 
 def test_a_plate_that_moved_is_one_line(tmp_path: Path) -> None:

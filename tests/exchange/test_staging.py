@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from vggt_blender.exchange import staging as rooms
 from vggt_blender.exchange.messages import JobError
-from vggt_blender.exchange.reconstruction import Source
+from vggt_blender.exchange.reconstruction import Frame, Source
 from vggt_blender.exchange.writer import ReconstructionWriter
 
 EARLIER = {"reconstruction.json": "old", "depth.npy": "old", "points.npz": "old"}
@@ -59,7 +60,7 @@ def test_killed_after_any_number_of_renames(
         patched.setattr(Path, "rename", counted(Path.rename))
         with contextlib.suppress(Interrupted):
             rooms.put_in_place(staging, folder)
-    rooms.discard_of(os.getpid(), folder)
+    rooms.discard_of(rooms.staging_owner(), folder)
     now = held(folder)
     assert now in (earlier, NEW)
     assert (now == NEW) == (steps >= (7 if earlier else 4))
@@ -87,7 +88,6 @@ def test_a_move_that_fails_puts_the_earlier_result_back(tmp_path: Path, monkeypa
     assert [path.name for path in folder.iterdir() if path.is_dir()] == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows cannot be asked whether a process lives")
 def test_what_a_dead_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -100,3 +100,27 @@ def test_what_a_dead_process_left_goes_and_what_a_living_one_writes_stays(tmp_pa
     assert mine.exists()
     assert foreign.exists()
     assert not theirs.exists()
+
+
+def test_an_owner_clears_away_what_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = rooms.make_staging(tmp_path)
+    monkeypatch.setenv(rooms.OWNER, "somebody")
+    theirs = rooms.make_staging(tmp_path)
+    rooms.discard_of("somebody", tmp_path)
+    assert mine.exists()
+    assert not theirs.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_others_may_read_what_they_may_read_elsewhere(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        staging = rooms.make_staging(tmp_path)
+        with ReconstructionWriter(tmp_path / "out") as writer:
+            writer.open_dense(1, 4, 4)
+            frames = [Frame("a", "a", 0, None, 4, 4)]
+            folder = writer.finish(engine={}, source=Source("images", "p"), frames=frames)
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (staging, folder)} == {0o750}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o640}

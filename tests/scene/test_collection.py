@@ -183,3 +183,37 @@ def test_a_duplicate_and_a_moved_object_do_not_confuse_a_new_solve(stage, photog
     assert second.cameras == first.cameras
     assert second.point_cloud == first.point_cloud
     assert [tuple(row) for row in np.array(copy.matrix_basis)] == before
+
+
+def test_a_scene_that_was_copied_whole_keeps_its_own_objects(stage, photograph, house, empty_scene):
+    """The copy's collection and objects carry the same marks."""
+    build, options = house("scene").build_scene, house("scene").SceneOptions
+    first = build(photograph(stage.Shot([stage.look((0.3 * i, 0, 0)) for i in range(4)]), "stills"))
+    bpy.ops.scene.new(type="FULL_COPY")
+    copied = bpy.context.scene
+    assert copied != empty_scene
+    theirs = {thing.name for thing in copied.objects}
+    assert len(theirs) == len(empty_scene.objects)
+    bpy.data.objects.remove(first.cameras[3])  # the shot lacks one, which is looked for
+    again = photograph(stage.Shot([stage.look((0.3 * i, 0, 0)) for i in range(3)]), "stills")
+    build(again, options(setup_scene="keep"), empty_scene, first.collection)
+    assert {thing.name for thing in copied.objects} == theirs
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_a_linked_shot_is_not_updated(stage, photograph, house, empty_scene, tmp_path, overridden):
+    find, build = house("scene").find_collection, house("scene").build_scene
+    reconstruction = photograph(a_shot(stage))
+    result = build(reconstruction)
+    assert find(reconstruction, empty_scene) == result.collection
+    path, name = str(tmp_path / "shot.blend"), result.collection.name
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(path, link=True) as (_, wanted):
+        wanted.collections = [name]
+    scene, (linked,) = bpy.context.scene, wanted.collections
+    scene.collection.children.link(linked)
+    if overridden:
+        linked.override_hierarchy_create(scene, bpy.context.view_layer)
+    assert [c for c in scene.collection.children_recursive if "vggt_id" in c]
+    assert find(reconstruction, scene) is None

@@ -1,29 +1,34 @@
 """A program that ends with the one that started it.
 
-This module may import the standard library only.
+This module may import the standard library and exchange only.
 """
 
 from __future__ import annotations
 
-import os
+import _thread
 import signal
 import sys
 import threading
+from io import BufferedReader
+
+from ..exchange.standard_input import take_standard_input
 
 
 def end_with_input() -> None:
     """From now on, stop this program when its standard input ends: whoever started it is gone.
 
-    It gets SIGTERM on its main thread, where it can clear away; on Windows it ends at once.
+    Its handler of SIGTERM is called on its main thread, where it can end what it started; on Windows only once the call
+    returns in which that thread is.
     """
-    threading.Thread(target=_watch, name="parent", daemon=True).start()
+    threading.Thread(target=_watch, args=(take_standard_input(),), name="parent", daemon=True).start()
 
 
-def _watch() -> None:
-    while os.read(sys.stdin.fileno(), 4096):
+def _watch(pipe: BufferedReader) -> None:
+    while pipe.read1():
         pass
     if sys.platform == "win32":
-        os._exit(130)
+        _thread.interrupt_main(signal.SIGTERM)
+        return
     main_thread = threading.main_thread().ident
     assert main_thread is not None
     signal.pthread_kill(main_thread, signal.SIGTERM)

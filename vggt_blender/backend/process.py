@@ -136,6 +136,7 @@ class BackendProcess:
             if self._process.poll() is None:
                 subprocess.run(
                     ["taskkill", "/T", "/F", "/PID", str(self.pid)],
+                    stdin=subprocess.DEVNULL,
                     capture_output=True,
                     check=False,
                     creationflags=subprocess.CREATE_NO_WINDOW,

@@ -8,19 +8,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import select
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from ..exchange import messages
+from ..exchange.documents import parse_json
 from ..exchange.job import Job
 from ..exchange.messages import JobError, Message
 from ..exchange.requests import KINDS, Request, read_request
+from ..exchange.standard_input import take_standard_input
 from .supervisor import Supervisor
 
 
@@ -53,8 +54,8 @@ def serve() -> bool:
 
 def listen(supervisor: Supervisor, *, only_cancel: bool = False) -> None:
     """Obey the lines of standard input from a thread. With `only_cancel` its end means nothing, nor do jobs on it."""
-    reader = threading.Thread(target=_read, args=(sys.stdin, supervisor, only_cancel), name="requests", daemon=True)
-    reader.start()
+    lines = take_standard_input()
+    threading.Thread(target=_read, args=(lines, supervisor, only_cancel), name="requests", daemon=True).start()
     threading.Thread(target=_stop_without_reader, args=(supervisor,), name="reader-gone", daemon=True).start()
 
 
@@ -77,21 +78,21 @@ def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _read(stream: TextIO, supervisor: Supervisor, only_cancel: bool) -> None:
+def _read(lines: BinaryIO, supervisor: Supervisor, only_cancel: bool) -> None:
     with contextlib.suppress(OSError, ValueError):
-        for line in stream:
+        for line in lines:
             if line.strip():
                 supervisor.request(functools.partial(_obey, line, supervisor, only_cancel))
     if not only_cancel:
         supervisor.request(supervisor.end)
 
 
-def _obey(line: str, supervisor: Supervisor, only_cancel: bool) -> None:
+def _obey(line: bytes, supervisor: Supervisor, only_cancel: bool) -> None:
     try:
-        request: Any = json.loads(line)
+        request: Any = parse_json(line)
     except ValueError:
         request = None
-    kind = request.get("type") if isinstance(request, dict) else None
+    kind = str(request.get("type")) if isinstance(request, dict) else None
     named = request.get("job", request.get("id")) if isinstance(request, dict) else None
     if kind == "cancel":
         supervisor.cancel(named if isinstance(named, str) else None)

@@ -29,7 +29,8 @@ from .parent import end_with_input
 from .uv_wheel import provide_uv
 
 JOB = "setup"
-MADE = ("environment", "environment.partial", "cache", "uv")
+OLD = "environment.old"
+MADE = ("environment", "environment.partial", OLD, "cache", "uv")
 MARKER = "made-by-vggt-matchmove.txt"
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "pyproject.toml"
@@ -82,7 +83,7 @@ def install(plan: Plan, report: messages.Reporter) -> Path:
     """Make the environment of `plan` and return its interpreter.
 
     A second try continues from what the first one left. Raises `JobError`; an environment that worked before is only
-    replaced once the new one is complete.
+    replaced once the new one is complete and works.
     """
     folder = plan.folder.absolute()
     _claim(folder)
@@ -93,13 +94,11 @@ def install(plan: Plan, report: messages.Reporter) -> Path:
     _run(uv, folder, ["venv", *source, "--clear", "--python", str(plan.interpreter), "--relocatable", str(fresh)])
     report.status("Installing packages. The first time this takes minutes.")
     _run(uv, folder, _package_arguments(plan, fresh), _Growth(folder / "cache", expected_gb(plan), report))
-    environment = environment_in(folder)
-    shutil.rmtree(environment, ignore_errors=True)
-    fresh.replace(environment)
-    interpreter = interpreter_in(environment)
     report.status("Checking the environment.")
-    _check(interpreter, plan.with_vggt)
-    return interpreter
+    _check(interpreter_in(fresh), plan.with_vggt)
+    environment = environment_in(folder)
+    _exchange(environment, fresh, folder / OLD)
+    return interpreter_in(environment)
 
 
 def remove(folder: Path) -> None:
@@ -130,6 +129,28 @@ def _claim(folder: Path) -> None:
         (folder / MARKER).write_text("VGGT Matchmove made this folder and removes it again.\n", encoding="utf-8")
     except OSError as failure:
         raise JobError("setup", f"Cannot write to '{folder}': {failure.strerror or failure}.") from None
+
+
+def _exchange(environment: Path, fresh: Path, old: Path) -> None:
+    """Put `fresh` in the place of `environment` by renames, so that one in use (Windows holds its files) stays whole.
+
+    Raises `JobError`, with the environment that was there in its place.
+    """
+    try:
+        if environment.exists():
+            if old.exists():
+                shutil.rmtree(old)
+            environment.rename(old)
+        try:
+            fresh.rename(environment)
+        except OSError:
+            if old.exists():
+                old.rename(environment)
+            raise
+    except OSError as failure:
+        text = f"'{environment}' is in use: close the other Blender or program that works with it, and set up again."
+        raise JobError("setup", text, str(failure)) from None
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _package_arguments(plan: Plan, environment: Path) -> list[str]:
@@ -171,7 +192,13 @@ def _run(uv: Path, folder: Path, arguments: Sequence[str], growth: _Growth | Non
     variables = process_environment(ROOT) | {"UV_CACHE_DIR": str(folder / "cache"), "UV_NO_CONFIG": "1"}
     variables.pop("PYTHONPATH")
     with subprocess.Popen(
-        [str(uv), *arguments], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [str(uv), *arguments],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
     ) as process:
         try:
             log = _follow(process, growth)
@@ -211,8 +238,10 @@ def _check(interpreter: Path, with_vggt: bool) -> None:
     done = subprocess.run(
         [str(interpreter), "-c", f"import {', '.join(modules)}"],
         env=process_environment(ROOT),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     if done.returncode != 0:

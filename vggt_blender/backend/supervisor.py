@@ -23,7 +23,7 @@ from typing import Any
 from ..exchange import messages
 from ..exchange.messages import Cancelled, JobError, Message
 from ..exchange.requests import Request, request_line
-from ..exchange.staging import absent_folders, discard_of, remove_empty
+from ..exchange.staging import OWNER, absent_folders, discard_of, new_owner, remove_empty
 from .process import BackendProcess
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,7 @@ class Supervisor:
         self._waiting: deque[Request] = deque()
         self._running: _Running | None = None
         self._worker: BackendProcess | None = None
+        self._owner = ""  # of what the worker stages: its own process id is not that of the launcher (Windows)
         self._ending = False
         self._stopped = False
 
@@ -129,7 +130,8 @@ class Supervisor:
         if self._worker is None or self._worker.exit_status is not None:
             inherited = os.environ.get("PYTHONPATH")
             path = os.pathsep.join([str(ROOT), *([inherited] if inherited else [])])
-            environment = {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"}
+            self._owner = new_owner()
+            environment = {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", OWNER: self._owner}
             try:
                 self._worker = BackendProcess(
                     Path(sys.executable), ROOT, WORKER, environment=environment, on_error=self._log
@@ -164,7 +166,7 @@ class Supervisor:
         worker.kill()
         worker.close(grace_s=0.5)
         self._worker = None
-        discard_of(worker.pid, running.job.staged_in)
+        discard_of(self._owner, running.job.staged_in)
         remove_empty(running.made)
         self._finish(messages.error(running.job.id, failure))
 
@@ -183,7 +185,7 @@ class Supervisor:
             self._worker.kill()
         self._worker.close(grace_s=1.0)
         if self._running is not None:
-            discard_of(self._worker.pid, self._running.job.staged_in)
+            discard_of(self._owner, self._running.job.staged_in)
             remove_empty(self._running.made)
         self._worker = None
 

@@ -4,6 +4,8 @@ matches exactly."""
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from ..geometry.stmaps import StraightPicture
 from .exr import write_exr
 from .stmap import picture_of
 
+LONGEST_STEM = 100
+
 
 def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     """A folder with a picture for each placed frame, numbered as the plate is, and ``undistorted.json``.
@@ -33,6 +37,7 @@ def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     read = _reader(reconstruction)
     path.mkdir()
     pictures = _one_size([picture_of(frame) for frame in chosen], reconstruction.source.kind != "images")
+    stems = _stems(chosen, reconstruction.source.kind)
     document: dict[str, dict[str, object]] = {}
     maps: tuple[StraightPicture, NDArray[np.float32]] | None = None
     for position, (frame, picture) in enumerate(zip(chosen, pictures, strict=True)):
@@ -41,7 +46,7 @@ def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
             # OpenCV puts the centre of the top-left pixel at (0, 0)
             maps = picture, (picture.undistort_map() - 0.5).astype(np.float32)
         straight = cv2.remap(read(frame), maps[1], None, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_CONSTANT)
-        file = path / f"{_stem(frame, reconstruction.source.kind)}.{'exr' if straight.dtype == np.float32 else 'png'}"
+        file = path / f"{stems[position]}.{'exr' if straight.dtype == np.float32 else 'png'}"
         _save(file, straight)
         lens = picture.straight_lens
         document[frame.name] = {
@@ -72,10 +77,19 @@ def _one_size(pictures: list[StraightPicture], shot: bool) -> list[StraightPictu
     return [StraightPicture(p.lens, p.width, p.height, border_x, border_y) for p in pictures]
 
 
-def _stem(frame: Frame, kind: str) -> str:
-    if kind == "images":
-        return frame.name.replace("/", "_")
-    return f"undistorted.{frame.index + 1 if frame.number is None else frame.number:04d}"
+def _stems(frames: Sequence[Frame], kind: str) -> list[str]:
+    """The files' names without ending, no two alike on any system; a frame's own name may be that of any path."""
+    if kind != "images":
+        return [f"undistorted.{frame.index + 1 if frame.number is None else frame.number:04d}" for frame in frames]
+    stems: list[str] = []
+    taken = set()
+    for position, frame in enumerate(frames):
+        stem = re.sub(r"[^\w.-]", "_", frame.name).lstrip(".")[-LONGEST_STEM:]
+        while not stem or stem.casefold() in taken:
+            stem = f"{stem}_{position}"
+        taken.add(stem.casefold())
+        stems.append(stem)
+    return stems
 
 
 def _reader(reconstruction: Reconstruction) -> Any:

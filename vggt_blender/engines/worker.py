@@ -9,6 +9,7 @@ messages alone to standard output.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import queue
@@ -16,14 +17,15 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..exchange import messages
 from ..exchange.export import Export
 from ..exchange.messages import JobError, Message, Reporter
 from ..exchange.reporter import JobReporter
 from ..exchange.requests import Request, read_request
-from ..exchange.staging import absent_folders, discard_of, remove_empty
+from ..exchange.staging import absent_folders, discard_of, remove_empty, staging_owner
+from ..exchange.standard_input import take_standard_input
 
 ORPHAN_GRACE_S = 1.0
 
@@ -35,13 +37,13 @@ class _Inbox:
         self.requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.ended = threading.Event()
         self._cancelled: set[str] = set()
-        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+        threading.Thread(target=self._read, args=(take_standard_input(),), name="inbox", daemon=True).start()
 
     def is_cancelled(self, job: str) -> bool:
         return job in self._cancelled or self.ended.is_set()
 
-    def _read(self) -> None:
-        for line in sys.stdin.buffer:
+    def _read(self, lines: BinaryIO) -> None:
+        for line in lines:
             request = json.loads(line)
             if request["type"] == "cancel":
                 self._cancelled.add(request["job"])
@@ -90,29 +92,36 @@ def run_request(request: Request, report: Reporter) -> Path:
 
 
 def _run(job: Request, inbox: _Inbox, send: Any) -> Message:
-    """The job's last message."""
+    """The job's last message; of one that failed nothing is left."""
     finished = threading.Event()
     made = absent_folders(Path(job.output))
     threading.Thread(target=_end_as_orphan, args=(job, made, inbox, finished), name="orphan", daemon=True).start()
     try:
-        reporter = JobReporter(job.id, send, lambda: inbox.is_cancelled(job.id))
-        return messages.done(job.id, str(run_request(job, reporter)))
+        last = _outcome(job, JobReporter(job.id, send, lambda: inbox.is_cancelled(job.id)))
+    finally:
+        finished.set()
+    if last["type"] == "error":  # Windows deletes no mapped file, and what failed held its arrays until now
+        gc.collect()
+        discard_of(staging_owner(), job.staged_in)
+        remove_empty(made)
+    return last
+
+
+def _outcome(job: Request, report: Reporter) -> Message:
+    try:
+        return messages.done(job.id, str(run_request(job, report)))
     except JobError as failure:
         return messages.error(job.id, failure)
     except ImportError as failure:
-        missing = JobError(
-            "missing_library", f"This Python lacks '{failure.name}': install the backend's requirements.", str(failure)
-        )
-        return messages.error(job.id, missing)
-    finally:
-        finished.set()
+        text = f"This Python lacks '{failure.name}': install the backend's requirements."
+        return messages.error(job.id, JobError("missing_library", text, str(failure)))
 
 
 def _end_as_orphan(job: Request, made: list[Path], inbox: _Inbox, finished: threading.Event) -> None:
     inbox.ended.wait()
     if finished.wait(ORPHAN_GRACE_S):
         return
-    discard_of(os.getpid(), job.staged_in)
+    discard_of(staging_owner(), job.staged_in)
     remove_empty(made)
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)

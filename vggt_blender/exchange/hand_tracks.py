@@ -12,7 +12,6 @@ metres, right-handed, z up, about any origin.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .documents import read_json
 from .messages import JobError
 
 FORMAT, VERSION = "vggt-hand-tracks", 1
@@ -85,12 +85,10 @@ def load_hand_tracks(path: Path | str) -> HandTracks:
     """Read a file of hand tracks. Raises `JobError`."""
     path = Path(path).expanduser()
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise JobError("usage", f"'{path}' is too large for a file of hand tracks.")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, LARGEST_FILE)
     except FileNotFoundError:
         raise JobError("not_found", f"There is no file '{path}'.") from None
-    except (OSError, ValueError, RecursionError) as failure:
+    except (OSError, ValueError) as failure:
         reason = str(failure).partition("\n")[0]
         raise JobError("usage", f"The hand tracks in '{path}' cannot be read: {reason}.") from None
     return HandTracks.from_document(document)
@@ -159,7 +157,7 @@ def read_fits(entries: Mapping[str, Any]) -> tuple[HandTrackFit, ...]:
             )
             for track in entries[ENTRY]["tracks"]
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         return ()
 
 

@@ -7,7 +7,6 @@ field is checked, arrays are never unpickled, and sizes must agree before anythi
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .archives import Kinds, Shape, read_archive
+from .documents import read_json
 from .messages import JobError
 from .staging import DOCUMENT, is_complete
 
@@ -34,6 +35,8 @@ __all__ = [
 
 FORMAT = "vggt-reconstruction"
 VERSION = 1
+LARGEST_WHOLE = 2**31 - 1
+"""What Blender holds of a size, a frame or an index."""
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -186,7 +189,7 @@ def load_reconstruction(folder: Path | str) -> Reconstruction:
 
 def _read_document(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except FileNotFoundError:
         raise JobError("not_found", f"There is no finished reconstruction in '{path.parent}'.") from None
     except (OSError, ValueError) as failure:
@@ -223,6 +226,13 @@ def _number(entry: dict[str, Any], key: str) -> float:
     return value
 
 
+def _whole(entry: dict[str, Any], key: str) -> int:
+    value: int = _value(entry, key, int)
+    if abs(value) > LARGEST_WHOLE:
+        raise _broken(f"entry '{key}' is too large")
+    return value
+
+
 def _matrix(entry: dict[str, Any], key: str, shape: tuple[int, int]) -> Float64:
     try:
         matrix = np.asarray(entry.get(key), dtype=np.float64)
@@ -244,14 +254,14 @@ def _source(entry: dict[str, Any]) -> Source:
 def _frame(entry: dict[str, Any], position: int) -> Frame:
     known = {"name", "path", "index", "number", "width", "height", "registered", "depth_to_image"} | _POSE_KEYS
     try:
-        width, height = _value(entry, "width", int), _value(entry, "height", int)
+        width, height = _whole(entry, "width"), _whole(entry, "height")
         if width < 1 or height < 1:
             raise _broken("a frame has no pixels")
         return Frame(
             name=_value(entry, "name", str),
             path=_value(entry, "path", str),
-            index=_value(entry, "index", int),
-            number=None if entry.get("number") is None else _value(entry, "number", int),
+            index=_whole(entry, "index"),
+            number=None if entry.get("number") is None else _whole(entry, "number"),
             width=width,
             height=height,
             pose=_pose(entry) if entry.get("registered") is True else None,
@@ -297,47 +307,42 @@ def _open_array(path: Path, dtype: type) -> NDArray[Any] | None:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as failure:  # a damaged header raises whatever its damaged part raises
-        raise _broken(f"'{path.name}' cannot be read ({failure})") from None
+        reason = str(failure).partition("\n")[0]
+        raise _broken(f"'{path.name}' cannot be read ({reason})") from None
     if array.dtype != dtype:
         raise _broken(f"'{path.name}' holds {array.dtype}, not {np.dtype(dtype)}")
     return array
 
 
-def _open_archive(path: Path, check: Callable[[dict[str, NDArray[Any]]], bool]) -> dict[str, NDArray[Any]] | None:
-    if not path.is_file():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        if check(arrays):
-            return arrays
-    except Exception as failure:  # a damaged zip raises whatever its damaged part raises
-        raise _broken(f"'{path.name}' cannot be read ({failure})") from None
-    raise _broken(f"'{path.name}' has arrays of the wrong shape or kind")
-
-
 def _points(path: Path) -> Points | None:
-    def check(arrays: dict[str, NDArray[Any]]) -> bool:
-        count = len(arrays["xyz"])
-        return (
-            (arrays["xyz"].shape, arrays["xyz"].dtype) == ((count, 3), np.float32)
-            and (arrays["rgb"].shape, arrays["rgb"].dtype) == ((count, 3), np.uint8)
-            and (arrays["error"].shape, arrays["error"].dtype) == ((count,), np.float32)
-            and (arrays["observations"].shape, arrays["observations"].dtype) == ((count,), np.int32)
-        )
+    kinds: Kinds = {"xyz": np.float32, "rgb": np.uint8, "error": np.float32, "observations": np.int32}
 
-    arrays = _open_archive(path, check)
-    return None if arrays is None else Points(**{key: arrays[key] for key in ("xyz", "rgb", "error", "observations")})
+    def fit(shapes: dict[str, Shape]) -> bool:
+        count = shapes["error"]
+        rows = (*count, 3)
+        return len(count) == 1 and shapes == {"xyz": rows, "rgb": rows, "error": count, "observations": count}
+
+    arrays = _open_archive(path, kinds, fit)
+    return None if arrays is None else Points(**arrays)
 
 
 def _tracks(path: Path, frames: int) -> Tracks | None:
-    def check(arrays: dict[str, NDArray[Any]]) -> bool:
-        shape = (frames, arrays["xy"].shape[1])
-        return (
-            (arrays["xy"].shape, arrays["xy"].dtype) == ((*shape, 2), np.float32)
-            and (arrays["visible"].shape, arrays["visible"].dtype) == (shape, np.bool_)
-            and (arrays["confidence"].shape, arrays["confidence"].dtype) == (shape, np.float32)
-        )
+    kinds: Kinds = {"xy": np.float32, "visible": np.bool_, "confidence": np.float32}
 
-    arrays = _open_archive(path, check)
-    return None if arrays is None else Tracks(**{key: arrays[key] for key in ("xy", "visible", "confidence")})
+    def fit(shapes: dict[str, Shape]) -> bool:
+        each = shapes["visible"]
+        whole = len(each) == 2 and each[0] == frames
+        return whole and shapes == {"xy": (*each, 2), "visible": each, "confidence": each}
+
+    arrays = _open_archive(path, kinds, fit)
+    return None if arrays is None else Tracks(**arrays)
+
+
+def _open_archive(path: Path, kinds: Kinds, fit: Callable[[dict[str, Shape]], bool]) -> dict[str, NDArray[Any]] | None:
+    if not path.is_file():
+        return None
+    try:
+        return read_archive(path, kinds, fit)
+    except Exception as failure:  # a damaged zip raises whatever its damaged part raises
+        reason = str(failure).partition("\n")[0]
+        raise _broken(f"'{path.name}' cannot be read ({reason})") from None

@@ -1,7 +1,8 @@
 """How a result gets into its folder: staged beside it, put in place by renames, never lost half-way.
 
-This module may import the standard library only. A staging folder carries the machine and process that owns it, so that
-what a killed process left behind can be told from what a living one is writing.
+This module may import the standard library only. A staging folder's name carries the machine and process that writes
+it, so that what a killed process left behind can be told from what a living one is writing; and its owner, by which
+whoever started that process finds what it left.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import os
 import platform
 import re
 import shutil
-import tempfile
+import sys
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
 DOCUMENT = "reconstruction.json"
 ARRAYS = ("depth.npy", "confidence.npy", "color.npy", "points.npz", "tracks.npz")
+
+OWNER = "VGGT_STAGING_OWNER"
+"""The variable that names the owner of what a process stages; without it the process is its own."""
 
 _PREFIX = ".partial-"
 _LEAVING, _LEFT = "leaving", "left"  # the earlier result while it is moved out, and once it is out as a whole
@@ -44,16 +49,32 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 def make_staging(folder: Path) -> Path:
     """A new staging folder of this process in `folder`; what dead processes of this machine left there is removed."""
-    for staging, pid in _stagings(folder):
+    for staging, pid, _ in _stagings(folder):
         if not _is_alive(pid):
             _discard(folder, staging)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{_machine()}-{os.getpid()}-", dir=folder))
+    staging = folder / f"{_PREFIX}{_machine()}-{os.getpid()}-{staging_owner()}-{uuid.uuid4().hex[:8]}"
+    staging.mkdir()  # not by tempfile, whose folders are their maker's alone, with what is moved out of them (Windows)
+    return staging
 
 
-def discard_of(pid: int, folder: Path) -> None:
-    """Remove what process `pid`, which has ended, left in `folder`; an earlier result that it held is put back."""
-    for staging, owner in _stagings(folder):
-        if owner == pid:
+def new_owner() -> str:
+    """A value for `OWNER` that no other process has."""
+    return uuid.uuid4().hex[:12]
+
+
+def staging_owner() -> str:
+    """The owner of what this process stages."""
+    return os.environ.get(OWNER, _SELF)
+
+
+_SELF = new_owner()
+
+
+def discard_of(owner: str, folder: Path) -> None:
+    """Remove what processes of `owner`, which have ended, left in `folder`; an earlier result that they held is put
+    back."""
+    for staging, _, of in _stagings(folder):
+        if of == owner:
             _discard(folder, staging)
 
 
@@ -100,18 +121,19 @@ def _machine() -> str:
     return re.sub(r"[^A-Za-z0-9]", "_", platform.node()) or "_"
 
 
-def _stagings(folder: Path) -> list[tuple[Path, int]]:
+def _stagings(folder: Path) -> list[tuple[Path, int, str]]:
+    """Of this machine: each with its process and its owner."""
     found = []
     for staging in folder.glob(f"{_PREFIX}{_machine()}-*"):
-        pid = staging.name.removeprefix(f"{_PREFIX}{_machine()}-").partition("-")[0]
+        pid, _, rest = staging.name.removeprefix(f"{_PREFIX}{_machine()}-").partition("-")
         if pid.isdecimal():
-            found.append((staging, int(pid)))
+            found.append((staging, int(pid), rest.partition("-")[0]))
     return found
 
 
 def _is_alive(pid: int) -> bool:
-    if os.name != "posix":  # Windows has no harmless way to ask by signal
-        return True
+    if sys.platform == "win32":
+        return _runs_on_windows(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -119,3 +141,20 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:  # somebody else's, but alive
         pass
     return True
+
+
+def _runs_on_windows(pid: int) -> bool:
+    """There a signal would end the process that it asks."""
+    import ctypes
+    from ctypes import wintypes
+
+    limited_information, still_active, no_such_process = 0x1000, 259, 87
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
+    kernel.OpenProcess.restype = wintypes.HANDLE
+    process = kernel.OpenProcess(limited_information, False, wintypes.DWORD(pid))
+    if not process:
+        return bool(ctypes.get_last_error() != no_such_process)  # type: ignore[attr-defined,unused-ignore]
+    status, handle = wintypes.DWORD(), wintypes.HANDLE(process)
+    known = kernel.GetExitCodeProcess(handle, ctypes.byref(status))
+    kernel.CloseHandle(handle)
+    return not known or status.value == still_active

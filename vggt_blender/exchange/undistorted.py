@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .reconstruction import Frame, Reconstruction
+from .documents import read_json
+from .reconstruction import LARGEST_WHOLE, Frame, Reconstruction
 
 FOLDER = "undistorted"
 PLATES = "undistorted.json"
@@ -22,9 +22,9 @@ def with_straight_plates(reconstruction: Reconstruction) -> Reconstruction:
     """
     folder = reconstruction.folder / FOLDER
     try:
-        plates = json.loads((folder / PLATES).read_text(encoding="utf-8"))["frames"]
+        plates = read_json(folder / PLATES)["frames"]
         frames = tuple(_straight(frame, plates.get(frame.name), folder) for frame in reconstruction.frames)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, OverflowError, TypeError, KeyError, AttributeError):
         return reconstruction
     kind = "sequence" if reconstruction.source.kind == "video" else reconstruction.source.kind
     source = replace(reconstruction.source, kind=kind, path=str(folder.absolute()))
@@ -35,9 +35,9 @@ def straight_files(reconstruction: Path) -> list[Path]:
     """What was written of straightened plates into the folder `reconstruction`, the list of them last."""
     folder = reconstruction / FOLDER
     try:
-        plates = json.loads((folder / PLATES).read_text(encoding="utf-8"))["frames"].values()
+        plates = read_json(folder / PLATES)["frames"].values()
         return [*(folder / Path(str(plate["file"])).name for plate in plates), folder / PLATES]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, OverflowError, TypeError, KeyError, AttributeError):
         return []
 
 
@@ -48,14 +48,15 @@ def _straight(frame: Frame, plate: dict[str, Any] | None, folder: Path) -> Frame
         return frame
     file = folder / Path(str(plate["file"])).name
     fx, fy, cx, cy = (float(plate[key]) for key in ("fx", "fy", "cx", "cy"))
+    width, height = int(plate["width"]), int(plate["height"])
     number = frame.index + 1 if frame.number is None else frame.number
-    if not file.is_file() or min(fx, fy) <= 0:
+    if not file.is_file() or not all(0 < value <= LARGEST_WHOLE for value in (fx, fy, width, height)):
         raise KeyError(frame.name)
     return replace(
         frame,
         path=str(file.absolute()),
         number=number,
-        width=int(plate["width"]),
-        height=int(plate["height"]),
+        width=width,
+        height=height,
         pose=None if frame.pose is None else replace(frame.pose, fx=fx, fy=fy, cx=cx, cy=cy, distortion=None),
     )

@@ -7,6 +7,7 @@ an earlier result in the same place stays untouched until the new one is whole.
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -115,10 +116,7 @@ class ReconstructionWriter:
         }
         text = json.dumps(document, indent=1, allow_nan=False)
         with self._writing():
-            for array in (self.depth, self.confidence, self.color):
-                if isinstance(array, np.memmap):
-                    array.flush()
-            self.depth = self.confidence = self.color = None
+            self._close_dense()
             (self._staging / DOCUMENT).write_text(text, encoding="utf-8")
             put_in_place(self._staging, self.folder)
         return self.folder
@@ -146,6 +144,15 @@ class ReconstructionWriter:
                     f"The disk of '{self.folder}' is full: free some space or choose another output folder.",
                 ) from None
             raise JobError("output", f"Cannot write to '{self.folder}': {failure.strerror or failure}.") from None
+
+    def _close_dense(self) -> None:
+        """Write the maps out and let go of them: Windows moves no file that is mapped."""
+        for array in (self.depth, self.confidence, self.color):
+            if isinstance(array, np.memmap):
+                array.flush()
+        self.depth = self.confidence = self.color = None
+        del array
+        gc.collect()  # an engine may have left them in what refers to itself
 
     def _map(self, name: str, dtype: type, shape: tuple[int, ...]) -> Any:
         path = self._staging / name

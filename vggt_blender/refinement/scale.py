@@ -23,6 +23,7 @@ def scale_to_distance(folder: Path, distance: Distance, report: Reporter) -> Non
     """
     result = load_reconstruction(folder)
     first, second = (_placed(result.frames, result.source.kind, name) for name in (distance.first, distance.second))
+    del result  # its maps hold the files that are about to be replaced
     apart = float(np.linalg.norm(camera_center(first) - camera_center(second)))
     if apart < 1e-9:
         raise JobError("usage", "The cameras of the distance's two frames are in one place: take two others.")

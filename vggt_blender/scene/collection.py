@@ -71,7 +71,14 @@ class Holder:
         """All objects of the file: once, and only where the collection lacks something, as panels ask at every draw."""
         if not self._looked_elsewhere:
             self._looked_elsewhere = True
-            self._objects = {**self._marked(bpy.data.objects), **self._objects}
+            theirs = {thing for copy in self._copies() for thing in copy.all_objects}
+            mine = (thing for thing in bpy.data.objects if thing.library is None and thing not in theirs)
+            self._objects = {**self._marked(mine), **self._objects}
+
+    def _copies(self) -> list[bpy.types.Collection]:
+        """Other collections of the same id: a scene that was copied whole has its own."""
+        same = (other for other in bpy.data.collections if other.get(ID) == self.collection[ID])
+        return [other for other in same if other != self.collection]
 
     def ensure(
         self, role: str, name: str, data: bpy.types.ID | None, group: str | None = None
@@ -122,7 +129,8 @@ def find_collection(
     """The newest collection (in `scene`, or anywhere in this file) that a new solve of the same source belongs to.
 
     That is one of the same kind of source at the same path, with at least one placed frame in common: without one
-    nothing says how the new solve lies in the old one's world.
+    nothing says how the new solve lies in the old one's world. One that is linked from another file is none: what is
+    written into that is not saved.
     """
     source = reconstruction.source
     names = {frame.name for frame in reconstruction.frames if frame.registered}
@@ -131,6 +139,8 @@ def find_collection(
         collection
         for collection in places
         if ID in collection
+        and collection.library is None
+        and collection.override_library is None
         and collection.get(KIND) == source.kind
         and _same(str(collection.get(SOURCE, ""))) == _same(source.path)
         and names & set(str(collection.get(FRAMES, "")).split("\n"))

@@ -24,33 +24,51 @@ def missing_exporter(kind: str) -> str:
     return "" if built else f"This Blender was built without {name}: Blender's own builds have it"
 
 
-def export_scene(scene: bpy.types.Scene, holder: Holder, kind: str, path: Path, *, planes: bool) -> int:
+def export_scene(context: bpy.types.Context, holder: Holder, kind: str, path: Path, *, planes: bool) -> list[str]:
     """Write the shot's cameras, track empties, what else hangs on them, and its `planes`, as they stand in the world,
-    over the scene's frame range. Returns how many objects. Raises `JobError`."""
+    over the scene's frame range; hidden ones, too. Returns the names of those that are left out, since their collection
+    is switched off in `context`'s view layer, or locked. Raises `JobError`, also where no camera is left.
+    """
     reason = missing_exporter(kind)
     if reason:
         raise JobError("no_exporter", f"{reason}.")
-    chosen = [thing for thing in scene.objects if _belongs(thing, holder, planes)]
-    with _selected(scene, chosen):
+    scene, layer = context.scene, context.view_layer
+    wanted = [thing for thing in scene.objects if _belongs(thing, holder, planes)]
+    here = set(layer.objects)
+    with _selected(layer, [thing for thing in wanted if thing in here]) as chosen:
+        left_out = [thing.name for thing in wanted if thing not in chosen]
+        if not any(thing.type == "CAMERA" for thing in chosen):
+            text = "The view layer has no camera of this shot: switch its collections on, and unlock them"
+            raise JobError("nothing", f"{text} ({next(iter(left_out), holder.name)}).")
         try:
-            if kind == "USD":
-                bpy.ops.wm.usd_export(
-                    filepath=str(path), selected_objects_only=True, export_animation=True, export_materials=planes
-                )
-            else:
-                bpy.ops.wm.alembic_export(
-                    filepath=str(path),
-                    selected=True,
-                    flatten=True,
-                    start=scene.frame_start,
-                    end=scene.frame_end,
-                    as_background_job=False,
-                )
+            _write(kind, path, scene, planes)
         except RuntimeError as failure:
             raise JobError("output", f"Cannot write '{path}': {str(failure).strip()}.") from None
     if not path.is_file():
         raise JobError("output", f"Cannot write '{path}'.")
-    return len(chosen)
+    return left_out
+
+
+def _write(kind: str, path: Path, scene: bpy.types.Scene, planes: bool) -> None:
+    """By what the viewport shows: planes that are left out of renders are exported all the same."""
+    if kind == "USD":
+        bpy.ops.wm.usd_export(
+            filepath=str(path),
+            selected_objects_only=True,
+            export_animation=True,
+            export_materials=planes,
+            evaluation_mode="VIEWPORT",
+        )
+        return
+    bpy.ops.wm.alembic_export(
+        filepath=str(path),
+        selected=True,
+        flatten=True,
+        start=scene.frame_start,
+        end=scene.frame_end,
+        evaluation_mode="VIEWPORT",
+        as_background_job=False,
+    )
 
 
 def _belongs(thing: bpy.types.Object, holder: Holder, planes: bool) -> bool:
@@ -61,21 +79,29 @@ def _belongs(thing: bpy.types.Object, holder: Holder, planes: bool) -> bool:
 
 
 @contextmanager
-def _selected(scene: bpy.types.Scene, chosen: list[bpy.types.Object]) -> Iterator[None]:
-    """Only `chosen` selected, meanwhile; the exporters know nothing else."""
-    layer = scene.view_layers[0]
+def _selected(layer: bpy.types.ViewLayer, wanted: list[bpy.types.Object]) -> Iterator[list[bpy.types.Object]]:
+    """Those of `wanted` that can be selected, and nothing else selected, meanwhile: the exporters know nothing else.
+
+    What hides an object or keeps it from being selected is switched off meanwhile; a collection's own switches stay.
+    """
     before = [thing for thing in layer.objects if thing.select_get(view_layer=layer)]
     active = layer.objects.active
-    with bpy.context.temp_override(scene=scene, view_layer=layer):
-        for thing in before:
+    hidden = [(thing, thing.hide_select, thing.hide_viewport, thing.hide_get(view_layer=layer)) for thing in wanted]
+    try:
+        for thing in wanted:
+            if thing.library is None:
+                thing.hide_select = thing.hide_viewport = False
+            thing.hide_set(False, view_layer=layer)
+        for thing in layer.objects:
+            thing.select_set(thing in wanted, view_layer=layer)
+        yield [thing for thing in wanted if thing.select_get(view_layer=layer)]
+    finally:
+        for thing in wanted:
             thing.select_set(False, view_layer=layer)
-        for thing in chosen:
+        for thing in before:
             thing.select_set(True, view_layer=layer)
-        try:
-            yield
-        finally:
-            for thing in chosen:
-                thing.select_set(False, view_layer=layer)
-            for thing in before:
-                thing.select_set(True, view_layer=layer)
-            layer.objects.active = active
+        for thing, unselectable, switched_off, unseen in hidden:
+            thing.hide_set(unseen, view_layer=layer)
+            if thing.library is None:
+                thing.hide_select, thing.hide_viewport = unselectable, switched_off
+        layer.objects.active = active
