@@ -64,8 +64,8 @@ def network_size(width: int, height: int, mode: Mode, target: int = TARGET) -> t
 def prepare(picture: Image.Image, mode: Mode = "crop", target: int = TARGET) -> NetworkPicture:
     """One picture in the given `mode`.
 
-    ``crop``: its width at `target`, rows beyond `target` cut off. ``fit``: its longer side at `target`, all of it shown.
-    ``pad``: that, padded to a square.
+    ``crop``: its width at `target`, rows beyond `target` cut off. ``fit``: its longer side at `target`, all of it
+    shown. ``pad``: that, padded to a square.
     """
     rgb = to_rgb(picture)
     size = network_size(*rgb.size, mode, target)
