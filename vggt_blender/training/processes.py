@@ -58,13 +58,17 @@ class Processes:
         """Whether `values` are finite in every process."""
         return not self.any_true(not bool(torch.isfinite(values).all()))
 
+    def largest(self, value: float) -> float:
+        """The largest `value` of all processes: what they decide by must be one number, or some wait for ever."""
+        if self.count == 1:
+            return value
+        shared = torch.tensor(value, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return float(shared)
+
     def any_true(self, flag: bool) -> bool:
         """Whether `flag` holds in any process."""
-        if self.count == 1:
-            return flag
-        shared = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(shared, dist.ReduceOp.MAX)
-        return bool(shared > 0)
+        return self.largest(float(flag)) > 0
 
 
 _ENVIRONMENT = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
