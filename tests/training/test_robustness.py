@@ -85,14 +85,14 @@ def test_all_losses_train_and_the_export_stays_official(tmp_path):
 
 def test_a_run_that_dies_leaves_what_it_had(tmp_path):
     trainer = Trainer(config_for(tmp_path / "run", keep=str(tmp_path / "kept"), save_every=2), ALONE)
-    make = trainer._make_batch
+    make = trainer.make_batch
 
     def dying(step: int, micro: int) -> dict[str, torch.Tensor]:
         if step == 3:
             raise KeyboardInterrupt
         return make(step, micro)
 
-    trainer._make_batch = dying
+    trainer.make_batch = dying
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
     _, average, _, position = read_export(tmp_path / "kept" / "weights.safetensors")

@@ -154,9 +154,9 @@ class Trainer:
         """The batch of the coming step (and accumulation round `micro`) for this process."""
         step = self.position.step
         prepared = self._prepared.pop((step, micro), None)
-        return self._make_batch(step, micro) if prepared is None else prepared
+        return self.make_batch(step, micro) if prepared is None else prepared
 
-    def _make_batch(self, step: int, micro: int) -> Batch:
+    def make_batch(self, step: int, micro: int) -> Batch:
         data = self.config.data
         chooser = random.Random(f"{self.config.run.seed}/{step}")  # noqa: S311 - a schedule, not a secret
         frames = chooser.choice(data.frames)
@@ -213,7 +213,7 @@ class Trainer:
                 parts[name] = parts.get(name, 0) + value / settings.accumulate
         if self.prefetch:
             following = self.position.step + 1
-            self._prepared = {(following, 0): self._make_batch(following, 0)}
+            self._prepared = {(following, 0): self.make_batch(following, 0)}
         norms = {
             f"norm_{name}": nn.utils.clip_grad_norm_(parameters, settings.clip)
             for name, parameters in self.groups.items()
@@ -236,7 +236,7 @@ class Trainer:
         The schedule's clock starts after the warm-up, the call's before it.
         """
         run, called = self.config.run, time.monotonic()
-        self._prepare()
+        self.prepare()
         started, before = time.monotonic(), self.position.seconds
         validated = -1
         with self._stops_on_signal():
@@ -261,7 +261,7 @@ class Trainer:
         self._keep()
         self.logbook.close()
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """Compile what is to be compiled, and go on without where the machine cannot."""
         if not self.config.run.compile:
             batch = self._prepared[(self.position.step, 0)] = self.batch()

@@ -14,7 +14,7 @@ from ..evaluation.trajectory import relative_error, rotation_angles
 from ..geometry.cameras import camera_center
 from ..inference.preprocessing import network_size
 from ..model import VGGT, decode_pose, encode_pose
-from .folders import batch_of, load_shot
+from .folders import KnownFrame, batch_of, load_shot
 from .losses import normalize_scene
 from .scenes.generator import Batch
 
@@ -100,14 +100,23 @@ def _depth_errors(given: Tensor, known: Tensor, mask: Tensor) -> Numbers:
     }
 
 
+def evenly_spaced(folder: Path, frames: int) -> list[KnownFrame]:
+    """`frames` of a shot from its first to its last. Raises `JobError` as `load_shot`."""
+    shot = load_shot(folder)
+    return [shot[round(place)] for place in np.linspace(0, len(shot) - 1, min(frames, len(shot)))]
+
+
 def folder_batch(folder: Path, frames: int, longer: int) -> Batch:
     """`frames` evenly spaced frames of a shot as one scene, at its own aspect, `longer` pixels along the longer side:
     as the engine prepares pictures for a network that was trained with such."""
-    shot = load_shot(folder)
-    count = min(frames, len(shot))
-    chosen = [shot[round(position)] for position in np.linspace(0, len(shot) - 1, count)]
-    width, height = network_size(chosen[0].width, chosen[0].height, "fit", longer)
-    return batch_of([chosen], height, width)
+    chosen = evenly_spaced(folder, frames)
+    return batch_of([chosen], *fitted_size(chosen[0], longer))
+
+
+def fitted_size(frame: KnownFrame, longer: int) -> tuple[int, int]:
+    """Height and width of such a picture."""
+    width, height = network_size(frame.width, frame.height, "fit", longer)
+    return height, width
 
 
 def picture(given: Answer, batch: Batch, scenes: int = 4) -> np.ndarray:
