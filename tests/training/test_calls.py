@@ -88,7 +88,8 @@ size = [28, 42]
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sh") is None, reason="a shell script")
 def test_one_call_after_another_on_fresh_machines(tmp_path):
-    write_portrait_shot(tmp_path / "shots" / "a")
+    for name in ("a", "b"):
+        write_portrait_shot(tmp_path / "shots" / name)
     (tmp_path / "tiny.toml").write_text(CONFIG)
     kept, checkpoint, steps = tmp_path / "kept", [], []
     for call in range(2):
@@ -104,6 +105,8 @@ def test_one_call_after_another_on_fresh_machines(tmp_path):
         assert len(names) <= 8
         checkpoint = [str(kept / "weights.safetensors")]
         steps.append(json.loads((kept / "training.json").read_text())["step"])
-        kinds = [json.loads(line)["kind"] for line in (kept / "log.jsonl").read_text().splitlines()]
-        assert "validation_a" in kinds
+        lines = [json.loads(line) for line in (kept / "log.jsonl").read_text().splitlines()]
+        depth = {line["kind"].removeprefix("validation_"): line.get("depth_absrel") for line in lines}
+        assert depth["shots"] == pytest.approx((depth["a"] + depth["b"]) / 2, rel=1e-4)
+        assert {"shots_mean_guess", "generated_mean_guess"} < depth.keys()
     assert 0 < steps[0] < steps[1]

@@ -48,7 +48,7 @@ class DataSection:
 
     images_per_batch: int = 48
     frames: list[int] = field(default_factory=lambda: [2, 3, 4, 6, 8])
-    sizes: list[list[int]] = field(default_factory=lambda: [[126, 224], [168, 224], [224, 224]])
+    sizes: list[list[int]] = field(default_factory=lambda: [[126, 224], [168, 224], [224, 224], [224, 126], [224, 168]])
     folders: list[str] = field(default_factory=list)
     pictures: str = ""
     dense_frames: int = 0

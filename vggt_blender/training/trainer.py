@@ -362,8 +362,9 @@ class Trainer:
                 if self.config.validation.pictures:
                     self.logbook.show(f"validation_{name}", picture(given, batch))
         shots = [Path(folder).name for folder in self.config.validation.folders]
-        if len(shots) > 1:
-            found["shots"] = mean_numbers([found[name] for name in shots])
+        for suffix in ("", "_mean_guess"):
+            if shots and f"{shots[0]}{suffix}" in found:
+                found[f"shots{suffix}"] = mean_numbers([found[f"{name}{suffix}"] for name in shots])
         for name, numbers in found.items():
             self.logbook.write(f"validation_{name}", self.position.step, numbers)
         return found
