@@ -100,6 +100,17 @@ def test_a_run_that_dies_leaves_what_it_had(tmp_path):
     assert average is not None
 
 
+def test_a_schedule_may_end_with_the_call(tmp_path):
+    """Whatever went before, the rate has fallen to its floor when the minutes of a call without a length are over."""
+    Trainer(config_for(tmp_path / "run"), ALONE).run()
+    config = config_for(tmp_path / "run", steps=0, minutes=0.03, log_every=1000)
+    trainer = Trainer(config, ALONE)
+    trainer.run()
+    assert trainer.position.step > 4
+    assert trainer.progress() > 0.9
+    assert trainer.rate() < 0.1 * config.optimizer.rate
+
+
 def test_shards_of_another_count_do_not_stay_behind(tmp_path):
     for size in (0.3, 15.5):
         trainer = Trainer(config_for(tmp_path / "run", keep=str(tmp_path / "kept"), shard_megabytes=size), ALONE)

@@ -93,7 +93,8 @@ class OptimizerSection:
 
 @dataclass(frozen=True)
 class RunSection:
-    """``steps`` or ``total_minutes`` end the schedule, ``minutes`` this call; the rest is how and how often.
+    """``steps`` or ``total_minutes`` (over all calls, without compilation) end the schedule, ``minutes`` this call, all
+    included; with ``minutes`` alone the schedule ends with this call. The rest is how and how often.
 
     ``precision`` float32 or bfloat16; ``device`` auto, cpu, cuda or mps; ``compile`` fuses the blocks; ``threads`` 0
     leaves the choice to torch; ``shard_megabytes`` bounds every file that is written for keeping. ``keep``: a second
@@ -187,7 +188,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 def check(config: TrainingConfig) -> None:
     """Raise ValueError where values cannot work, with the entry's name."""
     data, run, validation = config.data, config.run, config.validation
-    _demand(run.steps > 0 or run.total_minutes > 0, "run.steps or run.total_minutes must say how long the run is")
+    lengths = (run.steps, run.total_minutes, run.minutes)
+    _demand(max(lengths) > 0, "run.steps, run.total_minutes or run.minutes must say how long the run is")
     _demand(run.precision in ("float32", "bfloat16"), "run.precision must be 'float32' or 'bfloat16'")
     _demand(run.device in ("auto", "cpu", "cuda", "mps"), "run.device must be 'auto', 'cpu', 'cuda' or 'mps'")
     _demand(bool(data.frames) and min(data.frames) >= 1, "data.frames must name numbers of frames from 1 up")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -85,3 +86,18 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
     return torch.device(name)
+
+
+@contextmanager
+def on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Inside, SIGTERM and SIGINT call `stop` instead of ending the process."""
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    try:
+        previous = {kind: signal.signal(kind, lambda *_: stop()) for kind in kinds}
+    except ValueError:  # not the main thread: whoever runs us there handles signals
+        previous = {}
+    try:
+        yield
+    finally:
+        for kind, handler in previous.items():
+            signal.signal(kind, handler)

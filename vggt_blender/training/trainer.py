@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import signal
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -36,7 +35,7 @@ from .keeping import (
 from .learner import Draw, Learner
 from .logbook import LOG, Logbook
 from .objective import Parts, heads_to_train, query_points, total_loss
-from .processes import Processes
+from .processes import Processes, on_signal
 from .scenes.generator import Batch
 from .sources import make_source, start_model
 from .validation import answer, folder_batch, mean_guess, mean_numbers, measure, picture
@@ -112,6 +111,7 @@ class Trainer:
         # While a GPU works on a step, the CPU can already draw the next one's scenes.
         self.prefetch = self.device.type == "cuda"
         self._prepared: dict[tuple[int, int], Batch] = {}
+        self.schedule_seconds = 60 * config.run.total_minutes
         self.stopping = False
         self.broken = 0
 
@@ -139,8 +139,8 @@ class Trainer:
         run, done = self.config.run, [0.0]
         if run.steps:
             done.append(self.position.step / run.steps)
-        if run.total_minutes:
-            done.append(self.position.seconds / (60 * run.total_minutes))
+        if self.schedule_seconds:
+            done.append(self.position.seconds / self.schedule_seconds)
         return min(1.0, max(done))
 
     def rate(self) -> float:
@@ -238,8 +238,11 @@ class Trainer:
         run, called = self.config.run, time.monotonic()
         self.prepare()
         started, before = time.monotonic(), self.position.seconds
+        if not run.steps and not run.total_minutes:
+            left = 60 * run.minutes - (started - called)
+            self.schedule_seconds = before + self.processes.largest(max(left, 1.0))
         validated = -1
-        with self._stops_on_signal():
+        with on_signal(self.stop):
             while self.progress() < 1 and not self.stopping:
                 since = time.monotonic()
                 parts, images = self.step()
@@ -260,6 +263,10 @@ class Trainer:
             self._report()
         self._keep()
         self.logbook.close()
+
+    def stop(self) -> None:
+        """End the run after the step in hand, with everything saved."""
+        self.stopping = True
 
     def prepare(self) -> None:
         """Compile what is to be compiled, and go on without where the machine cannot."""
@@ -284,24 +291,6 @@ class Trainer:
             self.validate()
         except Exception as failure:
             warnings.warn(f"Validation failed, training goes on: {type(failure).__name__}: {failure}", stacklevel=2)
-
-    @contextmanager
-    def _stops_on_signal(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the run after the step in hand, with everything saved."""
-
-        def stop(*_: Any) -> None:
-            self.stopping = True
-
-        kinds = (signal.SIGTERM, signal.SIGINT)
-        try:
-            previous = {kind: signal.signal(kind, stop) for kind in kinds}
-        except ValueError:  # not the main thread: whoever runs us there handles signals
-            previous = {}
-        try:
-            yield
-        finally:
-            for kind, handler in previous.items():
-                signal.signal(kind, handler)
 
     def _log(self, parts: Parts, images: int, seconds: float) -> None:
         numbers = {name: float(value) for name, value in parts.items()}
