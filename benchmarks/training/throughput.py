@@ -2,12 +2,14 @@
 
     python benchmarks/training/throughput.py CONFIG [--seconds 5] [--plain]
 
-CONFIG is a training config (benchmarks/training/vggt_mini.toml); nothing is written but the table.
+CONFIG is a training config (benchmarks/training/vggt_mini.toml); nothing is written but the table, and compiled kernels
+where `benchmarks/train_mini.sh` looks for them.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +21,8 @@ import torch
 from vggt_blender.training import Trainer, TrainingConfig, load_config
 from vggt_blender.training.processes import Processes, choose_device
 from vggt_blender.training.scenes import SceneGenerator
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def rate(work: Callable[[int], int], device: torch.device, seconds: float) -> tuple[float, float]:
@@ -41,7 +45,7 @@ def rate(work: Callable[[int], int], device: torch.device, seconds: float) -> tu
 
 
 def measure(config: TrainingConfig, device: torch.device, seconds: float) -> list[tuple[str, float, float]]:
-    """Rows of name, pictures a second, and seconds until the first batch."""
+    """Rows of name, pictures a second, and seconds until the first batch. Steps get one batch, made once."""
     data, frames = config.data, config.data.frames[-1]
     height, width = max(data.sizes)
     generator = SceneGenerator(config.scenes, device, seed=1)
@@ -53,11 +57,17 @@ def measure(config: TrainingConfig, device: torch.device, seconds: float) -> lis
 
     name = "fused" if config.run.compile else "plain"
     rows = [(f"scenes, {'fused' if config.scenes.compile else 'plain'}", *rate(generate, device, seconds))]
+    one = replace(data, frames=[frames], sizes=[[height, width]])
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(replace(config, run=replace(config.run, output=folder)), Processes(0, 1, device))
-        fixed = generator.batch(0, data.images_per_batch // frames, frames, height, width)
-        trainer.batch = lambda micro=0: fixed  # type: ignore[method-assign]
-        rows.append((f"training step, {name}", *rate(lambda _: trainer.step()[1], device, seconds)))
+        run = replace(config.run, output=folder, keep="")
+        trainer = Trainer(replace(config, data=one, run=run), Processes(0, 1, device))
+        fixed = trainer.make_batch(0, 0)
+        trainer.make_batch = lambda step, micro: fixed  # type: ignore[method-assign]
+        start = time.perf_counter()
+        trainer.prepare()
+        prepared = time.perf_counter() - start
+        speed, first = rate(lambda _: trainer.step()[1], device, seconds)
+        rows.append((f"training step, {name}", speed, prepared + first))
     return rows
 
 
@@ -67,6 +77,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--plain", action="store_true", help="leave out the fused variants")
     arguments = parser.parse_args()
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(ROOT / "runs" / "compiled"))
     config = load_config(arguments.config)
     device = choose_device(config.run.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"

@@ -173,6 +173,27 @@ def test_mixed_sizes_are_centred_and_portrait_is_whole(checkpoint: Path, tmp_pat
         np.testing.assert_allclose(mapped, [[0, 0], [frame.width, frame.height]], atol=1e-6)
 
 
+@pytest.mark.parametrize(("size", "network"), [((640, 360), (126, 224)), ((360, 640), (224, 126))])
+def test_a_small_network_gets_pictures_of_the_size_it_was_trained_with(
+    size: tuple[int, int], network: tuple[int, int], tmp_path: Path
+) -> None:
+    encoder = {"img_size": 224, "embed_dim": 32, "depth": 1, "num_heads": 2}
+    aggregator = {**SMALL["aggregator"], "patch_embed": "vit"}
+    config = VGGTConfig.from_dict({**SMALL, "aggregator": aggregator, "vit": encoder, "track_head": None})
+    torch.manual_seed(3)
+    state = VGGT(config).state_dict()
+    state["camera_head.pose_branch.fc2.weight"].zero_()
+    state["camera_head.pose_branch.fc2.bias"][6:] = 0.25  # in each of four rounds: a field of view of a radian
+    [file] = save(state, config, tmp_path / "mini.safetensors")
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", size, (90, 120, 60)).save(picture)
+    result = load_reconstruction(run_job(job([picture], tmp_path / "out", file), Silent()))
+    assert result.depth.shape == (1, *network)
+    assert np.isfinite(result.depth).all(), "no border"
+    corner = result.frames[0].depth_to_image @ [network[1], network[0], 1]
+    np.testing.assert_allclose(corner, size)
+
+
 def test_one_picture_is_enough(pictures: list[Path], checkpoint: Path, tmp_path: Path) -> None:
     result = load_reconstruction(run_job(job(pictures[:1], tmp_path / "out", checkpoint), Silent()))
     assert np.isfinite(result.depth).all()

@@ -39,7 +39,7 @@ def test_square_loader_is_exact() -> None:
     np.testing.assert_array_equal(pixels, REFERENCE["square128_portrait+tie"])
 
 
-@pytest.mark.parametrize("mode", ["crop", "pad"])
+@pytest.mark.parametrize("mode", ["crop", "pad", "fit"])
 @pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (640, 90), (300, 1200)])
 def test_affine_finds_a_mark_in_the_source(size: tuple[int, int], mode: preprocessing.Mode) -> None:
     """The centroid of a soft blob in the network's picture, mapped back, is the blob's centre in the source."""
@@ -73,3 +73,11 @@ def test_extreme_shapes_keep_one_patch() -> None:
 def test_portrait_among_the_pictures_is_padded_rather_than_cropped() -> None:
     assert preprocessing.choose_mode([(640, 480), (640, 640)]) == "crop"
     assert preprocessing.choose_mode([(640, 480), (480, 640)]) == "pad"
+
+
+def test_a_smaller_network_sees_the_whole_picture_and_no_border() -> None:
+    assert preprocessing.choose_mode([(1080, 1920)], 224) == "fit"
+    for size, shape in (((1920, 1080), (126, 224)), ((1080, 1920), (224, 126)), ((900, 900), (224, 224))):
+        prepared = prepare(Image.new("RGB", size), "fit", 224)
+        assert prepared.pixels.shape == (*shape, 3)
+        assert prepared.shows_picture().all()

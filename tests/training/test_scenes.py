@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from vggt_blender.training.scenes import SceneConfig, SceneGenerator
-from vggt_blender.training.scenes.generator import NEVER, camera_rays, project
+from vggt_blender.training.scenes.generator import NEVER
 from vggt_blender.training.scenes.layout import random_layout, terrain_height
-from vggt_blender.training.scenes.paths import Cameras, look_at
+from vggt_blender.training.scenes.paths import Cameras, look_at, random_cameras
 from vggt_blender.training.scenes.tracing import first_depth, nearest_distance, nearest_object, trace
+from vggt_blender.training.scenes.views import camera_rays, project
 
 QUICK = SceneConfig(supersample=1, shadows=False, tracks=40, images_per_chunk=4)
 
@@ -235,3 +236,43 @@ def test_the_marched_ground_is_the_height_function():
     points = origin[..., None] + t[:, None] * direction
     gap = points[:, 2] - terrain_height(layout["waves"], points[:, 0], points[:, 1])
     assert (gap / reach[:, None])[found].abs().max() < 1e-4
+
+
+def chosen_cameras(candidates: int, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses of many scenes as they are picked, nothing rendered, and each scene's radius."""
+    generator = SceneGenerator(SceneConfig(candidates=candidates, images_per_chunk=64), seed=3)
+    layout, cameras = generator._choose(torch.Generator().manual_seed(7), 64, frames, 126, 224, terrain=False)
+    return cameras.extrinsics.double(), layout["reach"].double()
+
+
+def centers(poses: torch.Tensor) -> torch.Tensor:
+    return -(poses[..., :3].transpose(-1, -2) @ poses[..., 3:])[..., 0]
+
+
+def test_picking_scenes_does_not_pick_those_that_hardly_move():
+    spans = []
+    for candidates in (1, 4):
+        poses, reach = chosen_cameras(candidates, 4)
+        turn = poses[:, 1:, :, :3] @ poses[:, :1, :, :3].transpose(-1, -2)
+        angle = torch.rad2deg(torch.acos(((turn.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2).clamp(-1, 1)))
+        place = centers(poses)
+        i, j = torch.triu_indices(4, 4, 1)
+        apart = (place[:, i] - place[:, j]).norm(dim=-1) / reach[:, None]
+        spans.append((angle.median(), angle.flatten().quantile(0.9), apart.median(), (apart < 0.02).double().mean()))
+    (median, large, far, still), (median_picked, large_picked, far_picked, still_picked) = spans
+    assert median_picked > 0.8 * median
+    assert large_picked > 0.75 * large
+    assert far_picked > 0.8 * far
+    assert still_picked <= still
+
+
+def test_cameras_go_left_and_back_as_often_as_right_and_forward():
+    generator = torch.Generator().manual_seed(7)
+    layout = random_layout(generator, 800, outdoor=0.3, terrain=False, pictures=0)
+    poses = random_cameras(generator, layout, 4, 126, 224).extrinsics
+    moved = torch.einsum("bij,bsj->bsi", poses[:, 0, :, :3], centers(poses).diff(dim=1))
+    sideways, _, along = moved.unbind(-1)
+    for main, other in ((sideways, along), (along, sideways)):
+        ordered = (main.sign().sum(dim=-1).abs() == 3) & (main.sum(dim=-1).abs() > 2 * other.sum(dim=-1).abs())
+        assert ordered.sum() > 60
+        assert 0.35 < (main[ordered, 0] > 0).float().mean() < 0.65

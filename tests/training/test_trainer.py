@@ -31,7 +31,7 @@ from vggt_blender.training.folders import batch_of, load_shot
 from vggt_blender.training.losses import normalize_scene
 from vggt_blender.training.processes import Processes
 from vggt_blender.training.scenes import SceneConfig, SceneGenerator
-from vggt_blender.training.scenes.generator import project
+from vggt_blender.training.scenes.views import project
 from vggt_blender.training.validation import Answer, mean_guess, measure
 
 ROOT = Path(__file__).parents[2]

@@ -18,12 +18,13 @@ from ..exchange.reconstruction import Frame, Points, Pose, Tracks
 from ..exchange.writer import ReconstructionWriter
 from ..geometry.cameras import homogeneous, invert_pose
 from ..inference import catalog, memory
+from ..inference.checkpoints import read_config
 from ..inference.devices import choose_device
 from ..inference.frames import FrameSource
 from ..inference.lens import LensFit, fit_lens
 from ..inference.masks import boxed
 from ..inference.predictor import Cameras, Predictor, Scene
-from ..inference.preprocessing import WHITE, NetworkPicture, choose_mode, pad_to_common_size, prepare
+from ..inference.preprocessing import TARGET, WHITE, NetworkPicture, choose_mode, pad_to_common_size, prepare
 
 USES_MASKS = True
 
@@ -41,7 +42,7 @@ def unload() -> None:
 def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, report: Reporter) -> Path:
     """Run the network over all frames of `source` and finish `writer`. Raises `JobError`."""
     predictor = _predictor(job, report)
-    pictures, usable = _read(source, report)
+    pictures, usable = _read(source, _longer_side(predictor.path), report)
     images = np.stack([picture.pixels for picture in pictures])
     heads = ("camera", "depth", *(["point"] if job.point_head else []), *(["track"] if job.tracks else []))
     with predictor.scene(images, heads, report) as scene:
@@ -81,13 +82,19 @@ def _predictor(job: Job, report: Reporter) -> Predictor:
     return _loaded[0]
 
 
-def _read(source: FrameSource, report: Reporter) -> tuple[list[NetworkPicture], NDArray[np.bool_]]:
+def _longer_side(checkpoint: Path) -> int:
+    """Pixels of the pictures' longer side: what the network was trained with, the released loader's size at most."""
+    encoder = read_config(checkpoint).encoder
+    return TARGET if encoder is None else min(TARGET, encoder.img_size)
+
+
+def _read(source: FrameSource, target: int, report: Reporter) -> tuple[list[NetworkPicture], NDArray[np.bool_]]:
     """All pictures at the network's size, what must not be seen painted white, and where (N, h, w) it may be used."""
-    mode = choose_mode([(frame.width, frame.height) for frame in source.frames])
+    mode = choose_mode([(frame.width, frame.height) for frame in source.frames], target)
     pictures, masks = [], []
     for position, pixels in enumerate(source):
         report.progress("pictures", position, len(source.frames))
-        pictures.append(prepare(Image.fromarray(pixels), mode))
+        pictures.append(prepare(Image.fromarray(pixels), mode, target))
         mask = source.mask(position)
         masks.append(None if mask is None else _network_mask(boxed(mask), pictures[-1]))
     pictures = pad_to_common_size(pictures)

@@ -34,6 +34,21 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], VGGTConfig]:
     return _read_torch(path), VGGTConfig()
 
 
+def read_config(path: Path) -> VGGTConfig:
+    """The architecture that the checkpoint in `path` is for; no tensor is read. Raises `JobError` as `read_tensors`."""
+    if path.suffix != ".safetensors":
+        return VGGTConfig()
+    try:
+        with safe_open(path, framework="pt", device="cpu") as archive:
+            return _described(archive.metadata() or {}) or VGGTConfig()
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as failure:
+        raise _unreadable(path, failure) from None
+
+
+def _described(metadata: Mapping[str, str]) -> VGGTConfig | None:
+    return VGGTConfig.from_dict(json.loads(metadata[CONFIG_KEY])) if CONFIG_KEY in metadata else None
+
+
 def shards(path: Path) -> list[Path]:
     """All files of a checkpoint named ``*-00001-of-0000N.safetensors``; for any other name the file alone."""
     match = SHARD.fullmatch(path.name)
@@ -53,10 +68,8 @@ def _read_safetensors(files: Iterable[Path]) -> tuple[dict[str, Tensor], VGGTCon
     for file in files:
         try:
             with safe_open(file, framework="pt", device="cpu") as archive:
-                metadata = archive.metadata() or {}
+                config = _described(archive.metadata() or {}) or config
                 tensors |= {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 - no iterator
-            if CONFIG_KEY in metadata:
-                config = VGGTConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
         except (SafetensorError, OSError, ValueError, TypeError, KeyError) as failure:
             raise _unreadable(file, failure) from None
     return tensors, config or VGGTConfig()

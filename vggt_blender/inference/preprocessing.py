@@ -19,7 +19,8 @@ PATCH = 14
 TARGET = 518
 WHITE = 255
 
-Mode = Literal["crop", "pad"]
+Mode = Literal["crop", "pad", "fit"]
+"""What is done with a picture's shape: see `prepare`."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,17 @@ def network_size(width: int, height: int, mode: Mode, target: int = TARGET) -> t
     def rounded(side: int, other: int) -> int:
         return max(PATCH, round(side * (target / other) / PATCH) * PATCH)
 
-    if mode == "pad" and width < height:
+    if mode != "crop" and width < height:
         return rounded(width, height), target
     return target, rounded(height, width)
 
 
 def prepare(picture: Image.Image, mode: Mode = "crop", target: int = TARGET) -> NetworkPicture:
-    """One picture in the given `mode`: its width at `target`, rows beyond `target` cropped, or padded to a square."""
+    """One picture in the given `mode`.
+
+    ``crop``: its width at `target`, rows beyond `target` cut off. ``fit``: its longer side at `target`, all of it
+    shown. ``pad``: that, padded to a square.
+    """
     rgb = to_rgb(picture)
     size = network_size(*rgb.size, mode, target)
     pixels = np.asarray(rgb.resize(size, Image.Resampling.BICUBIC))
@@ -111,8 +116,14 @@ def pad_to_common_size(pictures: Sequence[NetworkPicture]) -> list[NetworkPictur
     return [pad(picture, height, width) for picture in pictures]
 
 
-def choose_mode(sizes: Sequence[tuple[int, int]]) -> Mode:
-    """``crop`` where nothing would be cut off by it (no picture is taller than wide), else ``pad``."""
+def choose_mode(sizes: Sequence[tuple[int, int]], target: int = TARGET) -> Mode:
+    """``crop`` where nothing would be cut off by it (no picture is taller than wide), else ``pad``.
+
+    ``fit`` for the smaller `target` of a network of our own: such a network has seen pictures of every shape, and
+    never a white border.
+    """
+    if target < TARGET:
+        return "fit"
     return "pad" if any(height > width for width, height in sizes) else "crop"
 
 

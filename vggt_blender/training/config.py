@@ -24,12 +24,16 @@ class ModelSection:
     ``checkpoint`` (any one file of it), whose own is taken. ``frozen``: prefixes of parameter names that do not learn.
     ``layer_scale``: the start of the aggregator's residual factors in a network that starts from nothing.
     ``continue_schedule``: go on where the run that wrote the checkpoint stopped, instead of from step 0.
+    ``camera_layer_scale`` and ``token_std`` are the camera head's residual factors and the spread of the camera and
+    register tokens in a network that starts from nothing; the defaults are the released network's.
     """
 
     architecture: str = "vggt-mini"
     checkpoint: str = ""
     frozen: list[str] = field(default_factory=list)
     layer_scale: float = 0.1
+    camera_layer_scale: float = 0.01
+    token_std: float = 1e-6
     continue_schedule: bool = False
 
 
@@ -38,19 +42,25 @@ class DataSection:
     """Batches of about ``images_per_batch`` pictures: one of ``frames`` a scene, one of ``sizes`` (height, width).
 
     ``folders``: shots with a truth.json, or reconstruction folders, to train on instead of generated scenes.
-    ``pictures``: a folder of pictures to put on generated surfaces.
+    ``pictures``: a folder of pictures to put on generated surfaces. ``dense_frames``: so many frames of each scene,
+    drawn anew every step, have their depth and points computed and compared; 0 for all.
     """
 
     images_per_batch: int = 48
     frames: list[int] = field(default_factory=lambda: [2, 3, 4, 6, 8])
-    sizes: list[list[int]] = field(default_factory=lambda: [[126, 224], [168, 224], [224, 224]])
+    sizes: list[list[int]] = field(default_factory=lambda: [[126, 224], [168, 224], [224, 224], [224, 126], [224, 168]])
     folders: list[str] = field(default_factory=list)
     pictures: str = ""
+    dense_frames: int = 0
 
 
 @dataclass(frozen=True)
 class LossSection:
-    """Weights; 0 leaves a head out. ``depth_neighbors`` and ``point_neighbors`` as in `losses.dense_loss`."""
+    """Weights; 0 leaves a head out. ``depth_neighbors`` and ``point_neighbors`` as in `losses.dense_loss`.
+
+    Beyond the paper, off unless given: ``matching`` (`losses.matching_loss`); ``pair_rotation``, ``pair_direction`` and
+    ``baseline`` (`losses.pair_loss`); ``log_depth`` (`losses.log_depth_loss`).
+    """
 
     camera: float = 5.0
     depth: float = 1.0
@@ -60,6 +70,11 @@ class LossSection:
     depth_neighbors: str = "grad"
     point_neighbors: str = "normal"
     valid_range: float = 0.98
+    matching: float = 0.0
+    pair_rotation: float = 0.0
+    pair_direction: float = 0.0
+    baseline: float = 0.0
+    log_depth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,13 +93,16 @@ class OptimizerSection:
 
 @dataclass(frozen=True)
 class RunSection:
-    """``steps`` or ``total_minutes`` end the schedule, ``minutes`` this call; the rest is how and how often.
+    """``steps`` or ``total_minutes`` (over all calls, without compilation) end the schedule, ``minutes`` this call, all
+    included; with ``minutes`` alone the schedule ends with this call. The rest is how and how often.
 
     ``precision`` float32 or bfloat16; ``device`` auto, cpu, cuda or mps; ``compile`` fuses the blocks; ``threads`` 0
-    leaves the choice to torch; ``shard_megabytes`` bounds every file that is written for keeping.
+    leaves the choice to torch; ``shard_megabytes`` bounds every file that is written for keeping. ``keep``: a second
+    folder that gets what is worth keeping at every save: a run that is killed leaves there what it had.
     """
 
     output: str = "runs/training"
+    keep: str = ""
     steps: int = 0
     total_minutes: float = 0.0
     minutes: float = 0.0
@@ -170,7 +188,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 def check(config: TrainingConfig) -> None:
     """Raise ValueError where values cannot work, with the entry's name."""
     data, run, validation = config.data, config.run, config.validation
-    _demand(run.steps > 0 or run.total_minutes > 0, "run.steps or run.total_minutes must say how long the run is")
+    lengths = (run.steps, run.total_minutes, run.minutes)
+    _demand(max(lengths) > 0, "run.steps, run.total_minutes or run.minutes must say how long the run is")
     _demand(run.precision in ("float32", "bfloat16"), "run.precision must be 'float32' or 'bfloat16'")
     _demand(run.device in ("auto", "cpu", "cuda", "mps"), "run.device must be 'auto', 'cpu', 'cuda' or 'mps'")
     _demand(bool(data.frames) and min(data.frames) >= 1, "data.frames must name numbers of frames from 1 up")
@@ -180,7 +199,9 @@ def check(config: TrainingConfig) -> None:
         _demand(bool(fits), f"{name} must hold heights and widths that are multiples of 14")
     _demand(1 <= config.scenes.supersample <= 4, "scenes.supersample must be 1 to 4")
     _demand(config.loss.camera_kind in ("l1", "l2"), "loss.camera_kind must be 'l1' or 'l2'")
-    _demand(min(config.loss.camera, config.loss.depth, config.loss.point, config.loss.track) >= 0, "loss weights: >= 0")
+    loss = {name: value for name, value in vars(config.loss).items() if isinstance(value, float)}
+    _demand(min(value for name, value in loss.items() if name != "valid_range") >= 0, "loss weights: >= 0")
+    _demand(data.dense_frames >= 0, "data.dense_frames must be at least 0")
     _demand(config.optimizer.accumulate >= 1, "optimizer.accumulate must be at least 1")
     _demand(0 <= config.optimizer.ema < 1, "optimizer.ema must be in [0, 1)")
     _demand(min(run.log_every, run.save_every, validation.every) >= 1, "every_... entries must be at least 1")

@@ -16,8 +16,9 @@ from torch import Tensor
 from ..evaluation.truth import load_truth
 from ..exchange.messages import JobError
 from ..exchange.reconstruction import DOCUMENT, load_reconstruction
-from .scenes.generator import Batch, label
+from .scenes.generator import Batch
 from .scenes.paths import Cameras
+from .scenes.views import label
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 

@@ -2,18 +2,22 @@
 
 The state holds weights, moments, the moving average and the position in the schedule, and stays on the machine.
 The export is what travels: safetensors shards of the raw weights (``weights-*``) and of their moving average
-(``average-*``), with ``training.json`` beside them saying how far the training was.
+(``average-*``), with ``training.json`` beside them saying how far the training was, and ``matching.safetensors``, which
+only the training needs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..exchange.messages import JobError
@@ -22,6 +26,7 @@ from ..model import VGGTConfig
 
 STATE = "state.pt"
 POSITION = "training.json"
+PROJECTION = "matching.safetensors"
 
 
 @dataclass
@@ -74,19 +79,55 @@ def export(
     config: VGGTConfig,
     position: Position,
     shard_bytes: int,
+    projection: Mapping[str, Tensor],
 ) -> list[Path]:
-    """Write both sets of weights as float16 shards, and the position. Returns the files; older shards are removed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write both sets of weights as float16 shards, the position, and the matching loss's `projection` if there is one.
+
+    Returns the files. All are written before the first replaces an older one, and what is not of them goes last.
+    """
+    staging = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
     files = []
     for stem, tensors in (("weights", weights), ("average", average)):
-        for old in folder.glob(f"{stem}*.safetensors"):
-            old.unlink()
         half = {name: value.detach().to("cpu", torch.float16) for name, value in tensors.items()}
         # Half a shard of room for the header, which the limit must hold too.
-        files += save(half, config, folder / f"{stem}.safetensors", shard_bytes=shard_bytes - 200_000)
-    document = folder / POSITION
+        files += save(half, config, staging / f"{stem}.safetensors", shard_bytes=shard_bytes - 200_000)
+    if projection:
+        files.append(staging / PROJECTION)
+        save_file({name: value.detach().cpu().contiguous() for name, value in projection.items()}, files[-1])
+    document = staging / POSITION
     document.write_text(json.dumps(asdict(position) | {"config": config.to_dict()}, indent=1), encoding="utf-8")
-    return [*files, document]
+    return _moved([*files, document], folder)
+
+
+def keep(exported: Path, folder: Path, more: Sequence[Path]) -> None:
+    """Copy an export and `more` files into `folder`, whole or not at all each; shards of other counts go last."""
+    staging = folder / ".partial"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    copies = [Path(shutil.copy2(path, staging / path.name)) for path in (*sorted(exported.iterdir()), *more)]
+    _moved(copies, folder)
+
+
+def _moved(files: Sequence[Path], folder: Path) -> list[Path]:
+    """The files of a staging folder, in their place; that folder and shards that are not of them are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    there = [path.replace(folder / path.name) for path in files]
+    for old in {*folder.glob("weights*.safetensors"), *folder.glob("average*.safetensors")} - set(there):
+        old.unlink()
+    files[0].parent.rmdir()
+    return there
+
+
+def read_projection(checkpoint: Path, projection: nn.Module) -> None:
+    """Into `projection` what the run that wrote the `checkpoint` had learned for its own, where that lies beside it."""
+    path = checkpoint.with_name(PROJECTION)
+    if path.is_file():
+        try:
+            projection.load_state_dict(load_file(path))
+        except (SafetensorError, RuntimeError) as failure:
+            raise JobError("broken", f"'{path}' does not fit this network: delete it.", str(failure)) from None
 
 
 def read_export(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, VGGTConfig, Position]:

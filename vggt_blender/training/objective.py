@@ -9,7 +9,16 @@ from torch import Tensor
 
 from ..model import VGGTConfig, encode_pose
 from .config import LossSection
-from .losses import camera_loss, dense_loss, normalize_scene, track_loss
+from .learner import Draw
+from .losses import (
+    camera_loss,
+    dense_loss,
+    log_depth_loss,
+    matching_loss,
+    normalize_scene,
+    pair_loss,
+    track_loss,
+)
 
 Parts = dict[str, Tensor]
 
@@ -25,40 +34,60 @@ def query_points(batch: dict[str, Tensor]) -> Tensor | None:
     return batch["tracks"][:, 0] - 0.5 if "tracks" in batch else None
 
 
-def total_loss(results: dict[str, Any], batch: dict[str, Tensor], weights: LossSection) -> tuple[Tensor, Parts]:
-    """The weighted sum over the heads that answered, and every part unweighted and detached.
+def total_loss(
+    results: dict[str, Any], batch: dict[str, Tensor], weights: LossSection, draw: Draw, patch: int
+) -> tuple[Tensor, Parts]:
+    """The weighted sum over what was answered, and every part unweighted and detached.
 
-    `batch` as the generator makes it, not normalised yet.
+    `results` of the `Learner`, made with `draw` and patches of `patch` pixels; `batch` as the generator makes it, not
+    normalised yet.
     """
     truth = normalize_scene(batch)
-    mask = truth["point_masks"]
+    terms: list[tuple[float, Tensor]] = []
     parts: Parts = {}
-    total = torch.zeros((), device=mask.device)
     if "pose_enc_list" in results:
-        height, width = batch["images"].shape[-2:]
-        target = encode_pose(truth["extrinsics"], truth["intrinsics"], (height, width))
-        camera = camera_loss(results["pose_enc_list"], target, mask, kind=weights.camera_kind)
-        total = total + weights.camera * camera["camera"]
-        parts |= camera
+        size = batch["images"].shape[-2], batch["images"].shape[-1]
+        target = encode_pose(truth["extrinsics"], truth["intrinsics"], size)
+        parts |= camera_loss(results["pose_enc_list"], target, truth["point_masks"], kind=weights.camera_kind)
+        terms.append((weights.camera, parts["camera"]))
+        pairs = {name: getattr(weights, name) for name in ("pair_rotation", "pair_direction", "baseline")}
+        if any(pairs.values()):
+            parts |= pair_loss(results["pose_enc_list"], truth["extrinsics"])
+            terms += [(weight, parts[name]) for name, weight in pairs.items()]
+    if "descriptors" in results:
+        parts |= matching_loss(results["descriptors"], truth, patch, draw.shifts)
+        terms.append((weights.matching, parts["matching"]))
+    more_terms, more_parts = _dense_terms(results, truth, weights, draw.dense)
+    terms, parts = terms + more_terms, parts | more_parts
+    if "track_list" in results:
+        places = (batch["tracks"] - 0.5, batch["track_visible"])
+        loss = track_loss(results["track_list"], results["vis_logits"], results["conf_logits"], *places)
+        terms.append((weights.track, torch.stack(list(loss.values())).sum()))
+        parts |= {f"track_{name}": value for name, value in loss.items()}
+    total = torch.stack([weight * value for weight, value in terms]).sum()
+    return total, {"loss": total.detach()} | {name: value.detach() for name, value in parts.items()}
+
+
+def _dense_terms(
+    results: dict[str, Any], truth: dict[str, Tensor], weights: LossSection, frames: list[int] | None
+) -> tuple[list[tuple[float, Tensor]], Parts]:
+    """Weighted terms and parts of the depth and point heads, which answered for `frames` alone."""
+    chosen = slice(None) if frames is None else frames
+    mask, depths, points = (truth[name][:, chosen] for name in ("point_masks", "depths", "world_points"))
     dense = {
-        "depth": ("depth", "depth_conf", truth["depths"][..., None], weights.depth, weights.depth_neighbors),
-        "point": ("world_points", "world_points_conf", truth["world_points"], weights.point, weights.point_neighbors),
+        "depth": ("depth", "depth_conf", depths[..., None], weights.depth, weights.depth_neighbors),
+        "point": ("world_points", "world_points_conf", points, weights.point, weights.point_neighbors),
     }
+    terms: list[tuple[float, Tensor]] = []
+    parts: Parts = {}
     for head, (values, confidence, target, weight, neighbors) in dense.items():
         if values in results:
             loss = dense_loss(
                 results[values], results[confidence], target, mask, neighbors=neighbors, valid_range=weights.valid_range
             )
-            total = total + weight * sum(loss.values())
+            terms.append((weight, torch.stack(list(loss.values())).sum()))
             parts |= {f"{head}_{name}": value for name, value in loss.items()}
-    if "track_list" in results:
-        loss = track_loss(
-            results["track_list"],
-            results["vis_logits"],
-            results["conf_logits"],
-            batch["tracks"] - 0.5,
-            batch["track_visible"],
-        )
-        total = total + weights.track * sum(loss.values())
-        parts |= {f"track_{name}": value for name, value in loss.items()}
-    return total, {"loss": total.detach()} | {name: value.detach() for name, value in parts.items()}
+    if weights.log_depth and "depth" in results:
+        parts["log_depth"] = log_depth_loss(results["depth"], depths[..., None], mask)
+        terms.append((weights.log_depth, parts["log_depth"]))
+    return terms, parts

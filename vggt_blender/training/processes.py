@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -58,13 +59,17 @@ class Processes:
         """Whether `values` are finite in every process."""
         return not self.any_true(not bool(torch.isfinite(values).all()))
 
+    def largest(self, value: float) -> float:
+        """The largest `value` of all processes: what they decide by must be one number, or some wait for ever."""
+        if self.count == 1:
+            return value
+        shared = torch.tensor(value, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return float(shared)
+
     def any_true(self, flag: bool) -> bool:
         """Whether `flag` holds in any process."""
-        if self.count == 1:
-            return flag
-        shared = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(shared, dist.ReduceOp.MAX)
-        return bool(shared > 0)
+        return self.largest(float(flag)) > 0
 
 
 _ENVIRONMENT = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
@@ -81,3 +86,18 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
     return torch.device(name)
+
+
+@contextmanager
+def on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Inside, SIGTERM and SIGINT call `stop` instead of ending the process."""
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    try:
+        previous = {kind: signal.signal(kind, lambda *_: stop()) for kind in kinds}
+    except ValueError:  # not the main thread: whoever runs us there handles signals
+        previous = {}
+    try:
+        yield
+    finally:
+        for kind, handler in previous.items():
+            signal.signal(kind, handler)

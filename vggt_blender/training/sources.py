@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..exchange.messages import JobError
 from ..model import VGGT, VGGTConfig
-from .config import CONFIGS, TrainingConfig
+from .config import CONFIGS, ModelSection, TrainingConfig
 from .folders import SUFFIXES, FolderScenes
 from .keeping import Position, read_export
 from .scenes import SceneGenerator
@@ -61,21 +61,28 @@ def start_model(config: TrainingConfig) -> tuple[VGGT, dict[str, Tensor] | None,
             raise JobError("broken", f"'{path.name}' does not fit its own architecture.", str(failure)) from None
         return model, average, position
     model = VGGT(load_architecture(section.architecture))
-    _prepare_to_learn(model, section.layer_scale)
+    _prepare_to_learn(model, section)
     return model, None, Position()
 
 
-def _prepare_to_learn(model: VGGT, layer_scale: float) -> None:
+def _prepare_to_learn(model: VGGT, section: ModelSection) -> None:
     """A start near the mean camera: a field of view below zero is cut off, and would never learn to come back."""
     for blocks in (model.aggregator.frame_blocks, model.aggregator.global_blocks):
-        for name, parameter in blocks.named_parameters():
-            if name.endswith("gamma"):
-                nn.init.constant_(parameter, layer_scale)
+        _scale_residuals(blocks, section.layer_scale)
+    for tokens in (model.aggregator.camera_token, model.aggregator.register_token):
+        nn.init.normal_(tokens, std=section.token_std)
     if model.camera_head is not None:
+        _scale_residuals(model.camera_head.trunk, section.camera_layer_scale)
         last, iterations = model.camera_head.pose_branch.fc2, model.camera_head.iterations
         with torch.no_grad():
             last.weight.mul_(0.1)
             last.bias.copy_(torch.tensor([0, 0, 0, 0, 0, 0, 1.0, 0.8, 1.0]) / iterations)
+
+
+def _scale_residuals(blocks: nn.Module, start: float) -> None:
+    for name, parameter in blocks.named_parameters():
+        if name.endswith("gamma"):
+            nn.init.constant_(parameter, start)
 
 
 def _matching(config: VGGTConfig, weights: dict[str, Tensor]) -> VGGTConfig:

@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
-import signal
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
 
 from ..exchange.messages import JobError
 from ..model import VGGT
+from .checks import check_projection, rounded_products
+from .compiling import fuse_blocks
 from .config import TrainingConfig, load_config
-from .keeping import STATE, MovingAverage, Position, export, load_state, save_state
-from .logbook import Logbook
+from .folders import load_shot
+from .groups import decayed_groups, freeze
+from .keeping import (
+    STATE,
+    MovingAverage,
+    Position,
+    export,
+    keep,
+    load_state,
+    read_projection,
+    save_state,
+)
+from .learner import Draw, Learner
+from .logbook import LOG, Logbook
 from .objective import Parts, heads_to_train, query_points, total_loss
-from .processes import Processes
+from .processes import Processes, on_signal
 from .scenes.generator import Batch
 from .sources import make_source, start_model
-from .validation import answer, folder_batch, mean_guess, measure, picture
+from .validation import answer, folder_batch, mean_guess, mean_numbers, measure, picture
 
 GENERATED = "generated"
+EXPORT = "export"
+MATCHED_SHIFTS = 2
+"""In a step, each frame's patches are looked for in so many others."""
 BROKEN_STEPS = 20
 """So many steps in a row without a finite loss end the run."""
 
@@ -56,11 +74,10 @@ class Trainer:
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
         torch.manual_seed(config.run.seed)
-        if self.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")
-            torch.backends.cudnn.allow_tf32 = True
         self.output = Path(config.run.output)
         self.output.mkdir(parents=True, exist_ok=True)
+        for folder in config.validation.folders:
+            load_shot(Path(folder))  # one that is not there is to be known now, not at the first validation
         self.position = Position()
         self.source: Source = make_source(config, self.device)
         model, average, position = start_model(config)
@@ -75,22 +92,26 @@ class Trainer:
         if not self.heads:
             raise JobError("broken", "Nothing to train: no head of this network has a weight in [loss].")
         self.groups = freeze(self.model, config.model.frozen, self.heads)
+        self.learner = Learner(self.model, config.loss.matching > 0).to(self.device)
+        if self.learner.projection is not None:
+            self.groups["matching"] = list(self.learner.projection.parameters())
+            if config.model.checkpoint:
+                read_projection(Path(config.model.checkpoint), self.learner.projection)
         self.optimizer = torch.optim.AdamW(
-            decayed_groups(self.model, config.optimizer.weight_decay),
+            decayed_groups(self.learner, config.optimizer.weight_decay),
             lr=config.optimizer.rate,
             betas=(0.9, config.optimizer.beta2),
             fused=self.device.type == "cuda",
         )
         self.model.checkpoint_blocks(config.run.checkpointing)
         self._resume()
-        if config.run.compile:
-            fuse_blocks(self.model)
-        self.network = processes.wrapped(self.model)
+        self.network = processes.wrapped(self.learner)
         self.precision = getattr(torch, config.run.precision)
         self.logbook = Logbook(self.output, active=processes.first, tensorboard=config.run.tensorboard)
         # While a GPU works on a step, the CPU can already draw the next one's scenes.
         self.prefetch = self.device.type == "cuda"
         self._prepared: dict[tuple[int, int], Batch] = {}
+        self.schedule_seconds = 60 * config.run.total_minutes
         self.stopping = False
         self.broken = 0
 
@@ -101,6 +122,8 @@ class Trainer:
         state = load_state(path)
         try:
             self.model.load_state_dict(state["model"])
+            if self.learner.projection is not None:
+                self.learner.projection.load_state_dict(state["projection"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (KeyError, RuntimeError, ValueError) as failure:
             raise JobError(
@@ -116,8 +139,8 @@ class Trainer:
         run, done = self.config.run, [0.0]
         if run.steps:
             done.append(self.position.step / run.steps)
-        if run.total_minutes:
-            done.append(self.position.seconds / (60 * run.total_minutes))
+        if self.schedule_seconds:
+            done.append(self.position.seconds / self.schedule_seconds)
         return min(1.0, max(done))
 
     def rate(self) -> float:
@@ -131,15 +154,47 @@ class Trainer:
         """The batch of the coming step (and accumulation round `micro`) for this process."""
         step = self.position.step
         prepared = self._prepared.pop((step, micro), None)
-        return self._make_batch(step, micro) if prepared is None else prepared
+        return self.make_batch(step, micro) if prepared is None else prepared
 
-    def _make_batch(self, step: int, micro: int) -> Batch:
+    def make_batch(self, step: int, micro: int) -> Batch:
         data = self.config.data
         chooser = random.Random(f"{self.config.run.seed}/{step}")  # noqa: S311 - a schedule, not a secret
         frames = chooser.choice(data.frames)
         height, width = chooser.choice(data.sizes)
         index = (step * self.config.optimizer.accumulate + micro) * self.processes.count + self.processes.rank
         return self.source.batch(index, max(1, data.images_per_batch // frames), frames, height, width)
+
+    def _draw(self, frames: int) -> Draw:
+        """What the coming step draws beside its batch of `frames` a scene; the same in every process."""
+        chooser = random.Random(f"{self.config.run.seed}/{self.position.step}/draw")  # noqa: S311 - no secret either
+        some = self.config.data.dense_frames
+        dense = sorted(chooser.sample(range(frames), some)) if 0 < some < frames else None
+        shifts = chooser.sample(range(1, frames), min(MATCHED_SHIFTS, frames - 1))
+        return Draw(dense, tuple(sorted(shifts)))
+
+    def _learn_from(self, batch: Batch, share: float) -> Parts:
+        """Add `share` of the gradient of a batch's loss. Returns the loss's parts."""
+        enabled, draw = self.precision != torch.float32, self._draw(batch["images"].shape[1])
+        with rounded_products(self.device), torch.autocast(self.device.type, self.precision, enabled=enabled):
+            results = self.network(batch["images"], query_points(batch), self.heads, draw)
+        loss, found = total_loss(results, batch, self.config.loss, draw, self.model.config.patch_size)
+        with rounded_products(self.device):
+            (loss * share).backward()
+        return found
+
+    def warm_up(self) -> None:
+        """Every number of frames and size once, nothing learned: programs are compiled, labels looked at, and the
+        memory seen to suffice, before the minutes count. Raises `JobError`."""
+        data = self.config.data
+        for frames, (height, width) in itertools.product(data.frames, data.sizes):
+            batch = self.source.batch(0, max(1, data.images_per_batch // frames), frames, height, width)
+            check_projection(batch)
+            try:
+                self._learn_from(batch, 1.0)
+            except torch.OutOfMemoryError:
+                line = f"{frames} frames a scene of {height} x {width} do not fit: lower data.images_per_batch."
+                raise JobError("memory", line) from None
+            self.optimizer.zero_grad(set_to_none=True)
 
     def step(self) -> tuple[Parts, int]:
         """One step of the optimizer. Returns the loss's parts and the number of pictures of this process."""
@@ -153,16 +208,12 @@ class Trainer:
             images += batch["images"].shape[0] * batch["images"].shape[1]
             last = micro == settings.accumulate - 1
             with nullcontext() if last else self.processes.apart(self.network):
-                enabled = self.precision != torch.float32
-                with torch.autocast(self.device.type, self.precision, enabled=enabled):
-                    results = self.network(batch["images"], query_points(batch), self.heads)
-                loss, found = total_loss(results, batch, self.config.loss)
-                (loss / settings.accumulate).backward()
+                found = self._learn_from(batch, 1 / settings.accumulate)
             for name, value in found.items():
                 parts[name] = parts.get(name, 0) + value / settings.accumulate
         if self.prefetch:
             following = self.position.step + 1
-            self._prepared = {(following, 0): self._make_batch(following, 0)}
+            self._prepared = {(following, 0): self.make_batch(following, 0)}
         norms = {
             f"norm_{name}": nn.utils.clip_grad_norm_(parameters, settings.clip)
             for name, parameters in self.groups.items()
@@ -180,15 +231,22 @@ class Trainer:
         return parts | norms, images
 
     def run(self) -> None:
-        """Steps until the schedule or this call's minutes end; then validation, state and export."""
-        run, started = self.config.run, time.monotonic()
-        before = self.position.seconds
+        """Steps until the schedule or this call's minutes end; then state, export and validation.
+
+        The schedule's clock starts after the warm-up, the call's before it.
+        """
+        run, called = self.config.run, time.monotonic()
+        self.prepare()
+        started, before = time.monotonic(), self.position.seconds
+        if not run.steps and not run.total_minutes:
+            left = 60 * run.minutes - (started - called)
+            self.schedule_seconds = before + self.processes.largest(max(left, 1.0))
         validated = -1
-        with self._stops_on_signal():
+        with on_signal(self.stop):
             while self.progress() < 1 and not self.stopping:
                 since = time.monotonic()
                 parts, images = self.step()
-                self.position.seconds = before + time.monotonic() - started
+                self.position.seconds = self.processes.largest(before + time.monotonic() - started)
                 if self.position.step % run.log_every == 0:
                     self._log(parts, images, time.monotonic() - since)
                 if self.broken >= BROKEN_STEPS:
@@ -196,32 +254,43 @@ class Trainer:
                 if self.position.step % run.save_every == 0:
                     self.save()
                 if self.position.step % self.config.validation.every == 0:
-                    self.validate()
+                    self._report()
                     validated = self.position.step
-                spent = time.monotonic() - started
+                spent = time.monotonic() - called
                 self.stopping |= self.processes.any_true(bool(run.minutes) and spent > 60 * run.minutes)
-        if validated != self.position.step:
-            self.validate()
         self.save()
+        if validated != self.position.step:
+            self._report()
+        self._keep()
         self.logbook.close()
 
-    @contextmanager
-    def _stops_on_signal(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the run after the step in hand, with everything saved."""
+    def stop(self) -> None:
+        """End the run after the step in hand, with everything saved."""
+        self.stopping = True
 
-        def stop(*_: Any) -> None:
-            self.stopping = True
+    def prepare(self) -> None:
+        """Compile what is to be compiled, and go on without where the machine cannot."""
+        if not self.config.run.compile:
+            batch = self._prepared[(self.position.step, 0)] = self.batch()
+            check_projection(batch)
+            return
+        undo = fuse_blocks(self.model)
+        try:
+            self.warm_up()
+        except JobError:
+            raise
+        except Exception as failure:
+            undo()
+            self.optimizer.zero_grad(set_to_none=True)
+            warnings.warn(f"The blocks run uncompiled, torch.compile failed: {failure}"[:500], stacklevel=2)
+            self.warm_up()
 
-        kinds = (signal.SIGTERM, signal.SIGINT)
+    def _report(self) -> None:
+        """Validate; a validation that fails costs its numbers and nothing else."""
         try:
-            previous = {kind: signal.signal(kind, stop) for kind in kinds}
-        except ValueError:  # not the main thread: whoever runs us there handles signals
-            previous = {}
-        try:
-            yield
-        finally:
-            for kind, handler in previous.items():
-                signal.signal(kind, handler)
+            self.validate()
+        except Exception as failure:
+            warnings.warn(f"Validation failed, training goes on: {type(failure).__name__}: {failure}", stacklevel=2)
 
     def _log(self, parts: Parts, images: int, seconds: float) -> None:
         numbers = {name: float(value) for name, value in parts.items()}
@@ -244,11 +313,27 @@ class Trainer:
             "average": self.average.shadow,
             "position": vars(self.position),
         }
+        if self.learner.projection is not None:
+            content["projection"] = self.learner.projection.state_dict()
         save_state(self.output / STATE, content)
         size = int(self.config.run.shard_megabytes * 1e6)
+        extra = content.get("projection", {})
         export(
-            self.output / "export", self.model.state_dict(), self.average.shadow, self.model.config, self.position, size
+            self.output / EXPORT,
+            self.model.state_dict(),
+            self.average.shadow,
+            self.model.config,
+            self.position,
+            size,
+            extra,
         )
+        self._keep()
+
+    def _keep(self) -> None:
+        """Copy what is worth keeping to `run.keep`."""
+        if self.config.run.keep and self.processes.first:
+            more = (self.output / LOG, self.output / f"validation_{GENERATED}.jpg")
+            keep(self.output / EXPORT, Path(self.config.run.keep), [path for path in more if path.is_file()])
 
     def validate(self) -> dict[str, dict[str, float]]:
         """Errors of the moving average on held-out scenes and on the validation folders, and of the mean guess."""
@@ -257,13 +342,18 @@ class Trainer:
         found, reference = {}, None
         with self._average_in_place():
             for name, batch in self._validation_batches():
-                given = answer(self.model, batch, self.precision)
+                with rounded_products(self.device):
+                    given = answer(self.model, batch, self.precision)
                 found[name] = measure(given, batch)
                 reference = reference or (batch if name == GENERATED else None)
                 if reference is not None:
                     found[f"{name}_mean_guess"] = measure(mean_guess(batch, reference), batch)
                 if self.config.validation.pictures:
                     self.logbook.show(f"validation_{name}", picture(given, batch))
+        shots = [Path(folder).name for folder in self.config.validation.folders]
+        for suffix in ("", "_mean_guess"):
+            if shots and f"{shots[0]}{suffix}" in found:
+                found[f"shots{suffix}"] = mean_numbers([found[f"{name}{suffix}"] for name in shots])
         for name, numbers in found.items():
             self.logbook.write(f"validation_{name}", self.position.step, numbers)
         return found
@@ -288,43 +378,3 @@ class Trainer:
         finally:
             self.model.load_state_dict(weights)
             self.model.train()
-
-
-def freeze(model: VGGT, prefixes: list[str], heads: tuple[str, ...]) -> dict[str, list[nn.Parameter]]:
-    """Switch off what does not learn; return what does, by module, for clipping.
-
-    Raises `JobError` where nothing is left. Besides `prefixes`, parameters that no loss reaches stay as they are: other
-    heads, and the encoder's mask token.
-    """
-    for prefix in prefixes:
-        if not any(name.startswith(prefix) for name, _ in model.named_parameters()):
-            raise JobError("broken", f"model.frozen: no parameter's name starts with '{prefix}'.")
-    groups: dict[str, list[nn.Parameter]] = {}
-    reached = ("aggregator", *(f"{head}_head" for head in heads))
-    for name, parameter in model.named_parameters():
-        part = name.split(".")[0]
-        learns = part in reached and not name.endswith("mask_token") and not name.startswith(tuple(prefixes) or ("\0",))
-        parameter.requires_grad_(learns)
-        if learns:
-            groups.setdefault(part, []).append(parameter)
-    if not groups:
-        raise JobError("broken", "model.frozen leaves nothing to train.")
-    return groups
-
-
-def decayed_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; norms, biases, scales and tokens do not."""
-    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for name, p in learning if p.dim() >= 2 and "token" not in name and "pos_embed" not in name]
-    chosen = {id(p) for p in matrices}
-    others = [p for _, p in learning if id(p) not in chosen]
-    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def fuse_blocks(model: VGGT) -> None:
-    """Compile the transformer blocks, one program for all of a kind; the rest of the network stays as it is."""
-    torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
-    for blocks in (model.aggregator.frame_blocks, model.aggregator.global_blocks):
-        for block in blocks:
-            assert isinstance(block, nn.Module)
-            block.compile(dynamic=True)

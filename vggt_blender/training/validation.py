@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,17 @@ import torch
 from torch import Tensor
 
 from ..evaluation.trajectory import relative_error, rotation_angles
+from ..geometry.cameras import camera_center
+from ..inference.preprocessing import network_size
 from ..model import VGGT, decode_pose, encode_pose
-from .folders import batch_of, load_shot
+from .folders import KnownFrame, batch_of, load_shot
 from .losses import normalize_scene
 from .scenes.generator import Batch
 
 Numbers = dict[str, float]
+
+NODAL = 1e-3
+"""A camera that moves less than this share of the scene's scale only turns: no direction is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +62,36 @@ def measure(given: Answer, batch: Batch) -> Numbers:
     ``fov_percent`` (median), ``depth_absrel`` (median-scaled a scene) and ``depth_125``: means over the scenes."""
     truth = normalize_scene(batch)
     height, width = batch["images"].shape[-2:]
-    solved, lens = (value.double().cpu().numpy() for value in decode_pose(given.pose, (height, width)))
-    known, known_lens = truth["extrinsics"].double().cpu().numpy(), truth["intrinsics"].cpu().numpy()
+    # To the CPU first: Apple's GPUs have no float64.
+    solved, lens = (value.cpu().double().numpy() for value in decode_pose(given.pose, (height, width)))
+    known, known_lens = (truth[name].cpu().double().numpy() for name in ("extrinsics", "intrinsics"))
     rows = []
     for index in range(len(solved)):
         row = _depth_errors(given.depth[index], truth["depths"][index], truth["point_masks"][index])
         row["fov_percent"] = float(100 * np.median(np.abs(lens[index, :, 0, 0] / known_lens[index, :, 0, 0] - 1)))
         if len(known[index]) > 1:
-            relative = relative_error(solved[index], known[index], has_path=True)
+            centers = camera_center(known[index])
+            moves = bool(np.linalg.norm(centers - centers[0], axis=-1).max() > NODAL)
+            relative = relative_error(solved[index], known[index], has_path=moves)
             assert relative is not None
-            assert relative.rta is not None
-            row |= {"auc30": relative.auc[30], "auc3": relative.auc[3]}
-            row |= {"rra15": relative.rra[15], "rta15": relative.rta[15]}
+            row |= {"auc30": relative.auc[30], "auc3": relative.auc[3], "rra15": relative.rra[15]}
+            row |= {} if relative.rta is None else {"rta15": relative.rta[15]}
             turns = rotation_angles(solved[index, 1:, :, :3], known[index, 1:, :, :3])
             row["rotation_degrees"] = float(np.median(turns))
         rows.append(row)
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return mean_numbers(rows)
+
+
+def mean_numbers(rows: Sequence[Numbers]) -> Numbers:
+    """The mean of each number over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
 
 
 def _depth_errors(given: Tensor, known: Tensor, mask: Tensor) -> Numbers:
     if not bool(mask.any()):
         return {"depth_absrel": 0.0, "depth_125": 1.0}
-    solved, truth = given[mask].double(), known[mask].double()
+    solved, truth = given[mask].cpu().double(), known[mask].cpu().double()
     solved = solved * (truth.median() / solved.median().clamp(min=1e-9))
     ratio = torch.maximum(solved / truth, truth / solved.clamp(min=1e-9))
     return {
@@ -86,13 +100,23 @@ def _depth_errors(given: Tensor, known: Tensor, mask: Tensor) -> Numbers:
     }
 
 
-def folder_batch(folder: Path, frames: int, width: int) -> Batch:
-    """`frames` evenly spaced frames of a shot as one scene, at its own aspect, `width` wide, taller ones cropped."""
+def evenly_spaced(folder: Path, frames: int) -> list[KnownFrame]:
+    """`frames` of a shot from its first to its last. Raises `JobError` as `load_shot`."""
     shot = load_shot(folder)
-    count = min(frames, len(shot))
-    chosen = [shot[round(position)] for position in np.linspace(0, len(shot) - 1, count)]
-    rows = round(width * chosen[0].height / chosen[0].width / 14) * 14
-    return batch_of([chosen], min(max(rows, 14), width), width)
+    return [shot[round(place)] for place in np.linspace(0, len(shot) - 1, min(frames, len(shot)))]
+
+
+def folder_batch(folder: Path, frames: int, longer: int) -> Batch:
+    """`frames` evenly spaced frames of a shot as one scene, at its own aspect, `longer` pixels along the longer side:
+    as the engine prepares pictures for a network that was trained with such."""
+    chosen = evenly_spaced(folder, frames)
+    return batch_of([chosen], *fitted_size(chosen[0], longer))
+
+
+def fitted_size(frame: KnownFrame, longer: int) -> tuple[int, int]:
+    """Height and width of such a picture."""
+    width, height = network_size(frame.width, frame.height, "fit", longer)
+    return height, width
 
 
 def picture(given: Answer, batch: Batch, scenes: int = 4) -> np.ndarray:

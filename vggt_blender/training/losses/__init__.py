@@ -1,11 +1,14 @@
-"""The losses of VGGT's training as pure functions: nothing here knows of files, models or devices.
+"""The losses of VGGT's training, and more that help a small network, as pure functions.
 
-Shapes everywhere: B scenes, S frames, H x W pixels. Poses are OpenCV ``camera_from_world``.
+Nothing here knows of files or devices. Shapes everywhere: B scenes, S frames, H x W pixels. Poses are OpenCV
+``camera_from_world``.
 """
 
 from .camera import camera_loss
-from .dense import dense_loss
+from .dense import dense_loss, log_depth_loss
+from .matching import matching_loss
 from .normalization import normalize_scene
+from .pairs import pair_loss
 from .tracks import track_loss
 
-__all__ = ["camera_loss", "dense_loss", "normalize_scene", "track_loss"]
+__all__ = ["camera_loss", "dense_loss", "log_depth_loss", "matching_loss", "normalize_scene", "pair_loss", "track_loss"]

@@ -58,6 +58,15 @@ def dense_loss(
     }
 
 
+def log_depth_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """The mean absolute difference of the depths' logarithms where `mask`, a scalar: relative error, near and far.
+
+    `prediction` and `target` (B, S, H, W, 1), > 0 where `mask` (B, S, H, W) holds.
+    """
+    logs = [values.float()[..., 0].clamp(min=1e-4).log() for values in (prediction, target)]
+    return (torch.where(mask, logs[0] - logs[1], 0.0)).abs().sum() / mask.sum().clamp(min=1)
+
+
 def robust_mean(values: Tensor, mask: Tensor, valid_range: float) -> Tensor:
     """The mean of `values` where `mask`, without the share above `valid_range`; 0 where nothing is left."""
     if valid_range <= 0:

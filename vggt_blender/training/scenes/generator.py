@@ -10,13 +10,18 @@ from torch import Tensor
 from .film import develop, random_film
 from .kernels import Kernels
 from .layout import Layout, random_layout
+from .materials import uniform
 from .paths import Cameras, random_cameras
+from .preview import look_over
 from .tracing import NEVER, first_depth, is_blocked, nearest_distance
+from .views import camera_rays, label, pixel_corners, project
 
 Batch = dict[str, Tensor]
 
 _PREVIEW = (12, 16)
 """Rows and columns of the rays that judge a candidate scene."""
+_OVERLAP = (0.2, 0.9)
+"""How much of their surface the frames of a scene share: anything between, each as often."""
 _SUBPIXELS = ((0.125, 0.625), (0.375, 0.125), (0.625, 0.875), (0.875, 0.375))
 """A rotated grid: no two samples share a row or column."""
 
@@ -25,14 +30,15 @@ _SUBPIXELS = ((0.125, 0.625), (0.375, 0.125), (0.625, 0.875), (0.875, 0.375))
 class SceneConfig:
     """What a generator makes.
 
-    ``supersample`` 1 to 4 color samples a pixel; ``candidates`` scenes drawn for each one kept (those without overlap
-    or with the camera inside something are dropped); ``outdoor`` and ``terrain`` shares; ``tracks`` points a scene, 0
-    for none; ``images_per_chunk`` bounds the memory; ``compile`` fuses the kernels (slow start, several times faster).
+    ``supersample`` 1 to 4 color samples a pixel; ``candidates`` scenes drawn for each one kept: the one whose frames
+    overlap as much as was asked for, unless a camera is inside something or hardly moves; ``outdoor`` and ``terrain``
+    shares; ``tracks`` points a scene, 0 for none; ``images_per_chunk`` bounds the memory; ``compile`` fuses the kernels
+    (slow start, several times faster).
     """
 
     supersample: int = 4
     shadows: bool = True
-    candidates: int = 3
+    candidates: int = 4
     outdoor: float = 0.35
     terrain: float = 0.15
     tracks: int = 0
@@ -82,7 +88,10 @@ class SceneGenerator:
     def _choose(
         self, generator: torch.Generator, scenes: int, frames: int, height: int, width: int, terrain: bool
     ) -> tuple[Layout, Cameras]:
-        """Layouts and cameras whose frames overlap and stand clear, from more than are needed."""
+        """Layouts and cameras that stand clear and overlap as much as each scene is to, from more than are needed.
+
+        The wanted overlap is drawn too: the best of several candidates would be the one that hardly moves.
+        """
         drawn = scenes * max(self.config.candidates, 1)
         pictures = 0 if self.pictures is None else len(self.pictures)
         layout = random_layout(generator, drawn, outdoor=self.config.outdoor, terrain=terrain, pictures=pictures)
@@ -96,8 +105,10 @@ class SceneGenerator:
             torch.meshgrid(rows * (height / _PREVIEW[0]), columns * (width / _PREVIEW[1]), indexing="ij"), -1
         ).flip(-1).reshape(1, -1, 2)  # fmt: skip
         depth = self._depth(layout, cameras, grid, terrain)
-        score = preview_score(depth, cameras, grid[0], height, width, layout["reach"])
-        best = score.topk(scenes).indices.sort().values
+        wanted = uniform(generator, *_OVERLAP, scenes, 1).to(self.device)
+        seen = look_over(depth, cameras, grid[0], (height, width), _PREVIEW, layout["reach"])
+        cost = seen.misses(wanted.expand(-1, self.config.candidates).flatten()).view(scenes, -1)
+        best = cost.argmin(dim=-1) + torch.arange(0, drawn, self.config.candidates, device=self.device)
         return {name: value[best] for name, value in layout.items()}, Cameras(
             cameras.extrinsics[best], cameras.intrinsics[best]
         )
@@ -173,84 +184,3 @@ class SceneGenerator:
             visible[:, frame] &= ~is_blocked(layout, origin, (points - origin[:, None]).transpose(1, 2), limit, terrain)
         visible &= mask.gather(1, chosen)[:, None]
         return {"tracks": tracks, "track_visible": visible}
-
-
-def pixel_corners(height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
-    """Top-left corners (1, H * W, 2) of the pixels as x, y, row by row."""
-    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([x, y], dim=-1).reshape(1, -1, 2).float()
-
-
-def camera_rays(cameras: Cameras, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Centres (F, 3) and world directions (F, 3, R), z depth 1, of `pixels` (F or 1, R, 2)."""
-    rotation, translation = cameras.extrinsics[..., :3], cameras.extrinsics[..., 3]
-    origin = -(rotation.transpose(-1, -2) @ translation[..., None])[..., 0]
-    intrinsics = cameras.intrinsics[:, None]
-    x = (pixels[..., 0] - intrinsics[..., 0, 2]) / intrinsics[..., 0, 0]
-    y = (pixels[..., 1] - intrinsics[..., 1, 2]) / intrinsics[..., 1, 1]
-    right, down, forward = rotation[..., None].unbind(1)
-    return origin, x[:, None] * right + y[:, None] * down + forward
-
-
-def project(points: Tensor, extrinsics: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels (B, S, N, 2) and depths (B, S, N) of world `points` (B, N, 3) in every frame."""
-    local = points[:, None] @ extrinsics[..., :3].transpose(-1, -2) + extrinsics[..., None, :, 3]
-    depth = local[..., 2]
-    safe = torch.where(depth > 1e-6, depth, 1.0)
-    focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
-    middle = intrinsics[..., :2, 2]
-    return local[..., :2] / safe[..., None] * focal[..., None, :] + middle[..., None, :], depth
-
-
-def label(depths: Tensor, cameras: Cameras) -> Batch:
-    """Cameras, points and masks of `depths` (B, S, H, W), as the losses want them."""
-    scenes, frames, height, width = depths.shape
-    pixels = pixel_corners(height, width, depths.device) + 0.5
-    intrinsics = cameras.intrinsics[:, :, None]
-    x = (pixels[..., 0] - intrinsics[..., 0, 2]) / intrinsics[..., 0, 0]
-    y = (pixels[..., 1] - intrinsics[..., 1, 2]) / intrinsics[..., 1, 1]
-    rays = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-    local = rays * depths.flatten(2)[..., None]
-    rotation, translation = cameras.extrinsics[..., :3], cameras.extrinsics[..., 3]
-    world = (local - translation[:, :, None]) @ rotation
-    shape = (scenes, frames, height, width, 3)
-    return {
-        "extrinsics": cameras.extrinsics,
-        "intrinsics": cameras.intrinsics,
-        "cam_points": local.view(shape),
-        "world_points": world.view(shape),
-        "point_masks": depths > 1e-8,
-    }
-
-
-def preview_score(depth: Tensor, cameras: Cameras, pixels: Tensor, height: int, width: int, reach: Tensor) -> Tensor:
-    """How usable candidate scenes are, (B,), from coarse `depth` (B, S, R) at `pixels` (R, 2): higher is better.
-
-    0.4 and more: every frame shares at least a fifth of its surface with another one and with the first, stands clear
-    of what it sees, and is not mostly sky.
-    """
-    valid = depth < NEVER
-    scenes, frames, rays = depth.shape
-    x = (pixels[:, 0] - cameras.intrinsics[..., 0, 2, None]) / cameras.intrinsics[..., 0, 0, None]
-    y = (pixels[:, 1] - cameras.intrinsics[..., 1, 2, None]) / cameras.intrinsics[..., 1, 1, None]
-    local = torch.stack([x, y, torch.ones_like(x)], -1) * torch.where(valid, depth, 0.0)[..., None]
-    world = (local - cameras.extrinsics[:, :, None, :, 3]) @ cameras.extrinsics[..., :3]
-    seen, far = project(world.flatten(1, 2), cameras.extrinsics, cameras.intrinsics)
-    columns = (seen[..., 0] / width * _PREVIEW[1]).floor()
-    rows = (seen[..., 1] / height * _PREVIEW[0]).floor()
-    inside = (far > 0) & (columns >= 0) & (columns < _PREVIEW[1]) & (rows >= 0) & (rows < _PREVIEW[0])
-    cell = (rows.clamp(0, _PREVIEW[0] - 1) * _PREVIEW[1] + columns.clamp(0, _PREVIEW[1] - 1)).long()
-    there = depth.gather(2, cell)
-    agrees = inside & ((there - far).abs() < 0.2 * far)
-    shared = agrees.view(scenes, frames, frames, rays) & valid[:, None]
-    # overlap[b, i, j]: the share of frame j's surface that frame i sees.
-    overlap = shared.float().sum(-1) / valid.float().sum(-1).clamp(min=1)[:, None]
-    others = overlap.masked_fill(torch.eye(frames, dtype=torch.bool, device=depth.device), 0.0)
-    linked = others.amax(dim=1).amin(dim=-1) if frames > 1 else torch.ones_like(reach)
-    with_first = others[:, 0, 1:].amin(dim=-1) if frames > 1 else torch.ones_like(reach)
-    ordered = torch.where(valid, depth, NEVER).sort(dim=-1).values
-    clear = (ordered[..., rays // 20] / reach[:, None]).amin(dim=-1)
-    filled = valid.float().mean(dim=-1).amin(dim=-1)
-    usable = (clear / 0.3).clamp(max=1.0) * (filled / 0.4).clamp(max=1.0)
-    return usable * (torch.minimum(linked, torch.full_like(linked, 0.5)) + torch.minimum(with_first, linked * 0 + 0.4))

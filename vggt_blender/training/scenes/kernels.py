@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..compiling import Function, compiled
 from .shading import find_surfaces, shade
 from .tracing import nearest_distance, nearest_object
-
-Function = Callable[..., Any]
 
 _INTERSECTION = {"realize_opcount_threshold": 300, "realize_reads_threshold": 60}
 """Intersections are long formulas over (frames, objects, rays): kept whole, none of it is written to memory."""
@@ -41,22 +39,13 @@ class Kernels:
 
 def _fused(function: Function, rays: int, options: dict[str, Any] | None) -> Function:
     """`function` compiled for any number of rays: the last side of argument number `rays` and of all like it."""
-    compiled = torch.compile(function, options=options)
-    broken = False
+    fast = compiled(function, function.__name__, options=options)
 
     def call(*arguments: Any) -> Any:
-        nonlocal broken
-        if not broken:
-            try:
-                for tensor in _tensors(arguments):
-                    if tensor.dim() > 1 and tensor.shape[-1] == arguments[rays].shape[-1]:
-                        torch._dynamo.maybe_mark_dynamic(tensor, tensor.dim() - 1)
-                return compiled(*arguments)
-            except Exception as failure:
-                broken = True
-                line = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
-                warnings.warn(f"{function.__name__} runs uncompiled, torch.compile failed: {line}", stacklevel=2)
-        return function(*arguments)
+        for tensor in _tensors(arguments):
+            if tensor.dim() > 1 and tensor.shape[-1] == arguments[rays].shape[-1]:
+                torch._dynamo.maybe_mark_dynamic(tensor, tensor.dim() - 1)
+        return fast(*arguments)
 
     return call
 

@@ -85,7 +85,9 @@ def _paths(
     shuffled = chance(generator, 0.4, scenes, 1)
     progress = torch.where(shuffled, progress.gather(1, order), progress)
     is_kind = {name: (kind == index)[:, None] for index, name in enumerate(KINDS)}
-    length = log_uniform(generator, 0.12, 1.0, scenes, 1)
+    # Left as often as right, back as often as forward.
+    progress = torch.where(chance(generator, 0.5, scenes, 1), -progress, progress)
+    length = log_uniform(generator, 0.2, 1.2, scenes, 1)
 
     turning, loose_turn = is_kind["orbit"], is_kind["photos"]
     span = uniform(generator, 0.15, 1.9, scenes, 1)

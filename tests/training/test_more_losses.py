@@ -1,0 +1,149 @@
+"""The losses beyond the paper's: by hand, by projection, by finite differences, and what of them reaches an export."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from vggt_blender.model import VGGT, encode_pose
+from vggt_blender.training.groups import decayed_groups
+from vggt_blender.training.learner import Draw, Learner
+from vggt_blender.training.losses import log_depth_loss, matching_loss, normalize_scene, pair_loss
+from vggt_blender.training.losses.matching import patch_targets
+from vggt_blender.training.scenes import SceneConfig, SceneGenerator
+from vggt_blender.training.sources import load_architecture
+
+
+@pytest.fixture(scope="module")
+def truth() -> dict[str, torch.Tensor]:
+    generator = SceneGenerator(SceneConfig(supersample=1, shadows=False, terrain=0.0, images_per_chunk=4), seed=4)
+    return normalize_scene(generator.batch(1, scenes=6, frames=3, height=42, width=56))
+
+
+def turned(degrees: float, moves: list[list[float]]) -> torch.Tensor:
+    """Poses (1, S, 3, 4): frame k turned by k times so many degrees about y, translations as given."""
+    poses = []
+    for index, move in enumerate(moves):
+        angle = math.radians(degrees) * index
+        rotation = [[math.cos(angle), 0, math.sin(angle)], [0, 1, 0], [-math.sin(angle), 0, math.cos(angle)]]
+        poses.append(torch.cat([torch.tensor(rotation), torch.tensor(move)[:, None]], dim=1))
+    return torch.stack(poses)[None]
+
+
+def vectors(poses: torch.Tensor) -> torch.Tensor:
+    lens = torch.tensor([[50.0, 0, 20], [0, 50, 20], [0, 0, 1]]).expand(*poses.shape[:2], 3, 3)
+    return encode_pose(poses, lens, (40, 40))
+
+
+def test_pairs_of_true_cameras_have_no_error(truth):
+    losses = pair_loss([encode_pose(truth["extrinsics"], truth["intrinsics"], (42, 56))], truth["extrinsics"])
+    assert all(float(value) < 1e-3 for value in losses.values())
+
+
+def test_pair_loss_by_hand():
+    known = turned(0.0, [[0, 0, 0], [-0.5, 0, 0], [-1.0, 0, 0]])
+    given = turned(6.0, [[0, 0, 0], [0.5, 0, 0], [1.0, 0, 0]])
+    losses = pair_loss([vectors(given)], known)
+    # Two neighbouring pairs are 6 degrees off, the outer one 12; each counts in both orders.
+    chords = [2 * math.sin(math.radians(angle) / 2) for angle in (6, 6, 12)]
+    assert float(losses["pair_rotation"]) == pytest.approx(sum(chords) / 3, rel=1e-3)
+    # The largest baseline is 1: of nine numbers two are off, by 1 and by 2.
+    assert float(losses["baseline"]) == pytest.approx(3 / 9, rel=1e-4)
+    opposite = pair_loss([vectors(turned(0.0, [[0, 0, 0], [0.5, 0, 0], [1.0, 0, 0]]))], known)
+    assert float(opposite["pair_direction"]) == pytest.approx(2.0, rel=1e-4)
+    longer = pair_loss([vectors(turned(0.0, [[0, 0, 0], [-5.0, 0, 0], [-10.0, 0, 0]]))], known)
+    assert float(longer["pair_direction"]) < 1e-3, "a direction has no length"
+
+
+def test_cameras_that_hardly_move_have_no_direction_to_learn():
+    known = turned(3.0, [[0, 0, 0], [0.01, 0, 0]])
+    given = vectors(turned(3.0, [[0, 0, 0], [0, -0.01, 0.01]])).requires_grad_()
+    losses = pair_loss([given], known)
+    assert losses["pair_direction"].item() == 0
+    assert losses["baseline"].item() == pytest.approx(0.03 / 6 / 0.05, rel=1e-3)  # never divided by less than 0.05
+    alone = pair_loss([given[:, :1]], known[:, :1])
+    assert all(torch.isfinite(value) for value in alone.values())
+    sum(losses.values()).backward()
+    assert torch.isfinite(given.grad).all()
+
+
+def test_log_depth_by_hand():
+    target = torch.full((1, 1, 4, 4, 1), 2.0)
+    mask = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+    mask[..., :2] = True
+    prediction = torch.where(mask[..., None], 3.0, torch.nan)
+    assert float(log_depth_loss(prediction, target, mask)) == pytest.approx(math.log(1.5))
+
+
+def test_patches_are_found_where_the_same_surface_is(truth):
+    """At the place in the other frame's own point map lies the same point of the world."""
+    place, visible = patch_targets(truth, 14, 1)
+    assert 0.2 < visible.float().mean() < 1
+    pixels = (place * 14).floor().long()
+    x, y = pixels[..., 0].clamp(0, 55), pixels[..., 1].clamp(0, 41)
+    there = truth["world_points"].roll(-1, dims=1).flatten(2, 3)
+    there = there.gather(2, (y * 56 + x)[..., None].expand(-1, -1, -1, 3))
+    own = truth["world_points"][:, :, 7::14, 7::14].flatten(2, 3)
+    apart = (there - own).norm(dim=-1)[visible]
+    assert apart.median() < 0.03
+    assert apart.quantile(0.9) < 0.1
+
+
+def test_matching_rewards_tokens_that_know_their_place(truth):
+    """Descriptors made of the true point of the world match; the same ones, mixed up, do not."""
+    own = truth["world_points"][:, :, 7::14, 7::14].flatten(2, 3)
+    waves = torch.randn(3, 64, generator=torch.Generator().manual_seed(0)) * 4
+    knowing = torch.cat([(own @ waves).sin(), (own @ waves).cos()], dim=-1)
+    mixed = knowing[:, :, torch.randperm(12, generator=torch.Generator().manual_seed(1))]
+    good, bad = (matching_loss(tokens, truth, 14, (1, 2)) for tokens in (knowing, mixed))
+    assert good["match_accuracy"] > 0.85
+    assert good["matching"] < 0.7 * bad["matching"]
+    assert good["match_accuracy"] > 1.4 * bad["match_accuracy"]
+
+
+def test_gradients_are_those_of_finite_differences(truth):
+    generator = torch.Generator().manual_seed(5)
+    pose = encode_pose(truth["extrinsics"], truth["intrinsics"], (42, 56))
+    pose = pose + 0.2 * torch.randn(pose.shape, generator=generator)
+    tokens = torch.randn(6, 3, 12, 8, generator=generator)
+    depth, target = (1 + torch.rand(1, 1, 9, 9, 1, generator=generator) for _ in range(2))
+    mask = torch.ones(1, 1, 9, 9, dtype=torch.bool)
+    cases = [
+        (pose, lambda v: pair_loss([v, v * 0.9], truth["extrinsics"])["pair_rotation"]),
+        (pose, lambda v: pair_loss([v], truth["extrinsics"])["pair_direction"]),
+        (pose, lambda v: pair_loss([v], truth["extrinsics"])["baseline"]),
+        (tokens, lambda v: matching_loss(v, truth, 14, (1,))["matching"]),
+        (depth, lambda v: log_depth_loss(v, target, mask)),
+    ]
+    for values, loss in cases:
+        start = values.clone().requires_grad_()
+        loss(start).backward()
+        direction = torch.randn(values.shape, generator=generator)
+        direction = direction / direction.norm()
+        step = 1e-2
+        slope = (float(loss(values + step * direction)) - float(loss(values - step * direction))) / (2 * step)
+        assert float((start.grad * direction).sum()) == pytest.approx(slope, rel=0.05, abs=3e-4)
+
+
+def test_the_learner_gives_what_the_model_gives_and_dense_maps_of_the_drawn_frames():
+    torch.manual_seed(0)
+    model = VGGT(load_architecture("vggt-tiny"))
+    names = list(model.state_dict())
+    learner = Learner(model, matching=True)
+    images = torch.rand(2, 3, 3, 28, 42)
+    expected = model(images, heads=("camera", "depth"))
+    given = learner(images, None, ("camera", "depth"), Draw([0, 2], (1,)))
+    torch.testing.assert_close(given["depth"], expected["depth"][:, [0, 2]])
+    torch.testing.assert_close(given["depth_conf"], expected["depth_conf"][:, [0, 2]])
+    torch.testing.assert_close(given["pose_enc_list"][-1], expected["pose_enc"])
+    assert given["descriptors"].shape == (2, 3, 6, 128)
+    assert list(model.state_dict()) == names, "what is exported stays the official network"
+    assert "depth" in learner(images, None, ("depth",), Draw())
+    decayed = {id(p) for p in decayed_groups(learner, 0.05)[0]["params"]}
+    assert id(learner.projection.weight) in decayed
+    given["descriptors"].sum().backward()
+    blocks = model.aggregator.global_blocks
+    assert blocks[2].mlp.fc1.weight.grad is not None
+    assert blocks[3].mlp.fc1.weight.grad is None, "the tokens are those of the middle"

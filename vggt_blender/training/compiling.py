@@ -1,0 +1,61 @@
+"""`torch.compile` with a way back: what cannot be compiled on a machine runs there as it is."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..model import VGGT
+
+Function = Callable[..., Any]
+
+
+def compiled(function: Function, name: str, **settings: Any) -> Function:
+    """`function` compiled on first use with the `settings` of `torch.compile`; as it is, after a warning, where that
+    fails."""
+    fast = torch.compile(function, **settings)
+    broken = False
+
+    def call(*arguments: Any) -> Any:
+        nonlocal broken
+        if not broken:
+            try:
+                return fast(*arguments)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as failure:
+                broken = True
+                line = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+                warnings.warn(f"{name} runs uncompiled, torch.compile failed: {line}", stacklevel=2)
+        return function(*arguments)
+
+    return call
+
+
+def fuse_blocks(model: VGGT) -> Callable[[], None]:
+    """Compile the transformer blocks for training, one program for all of a kind; without gradients they run as they
+    are, which spares validation the wait. Returns what takes it back."""
+    torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
+    blocks: list[Any] = [*model.aggregator.frame_blocks, *model.aggregator.global_blocks]
+    for block in blocks:
+        # The function, not the module: hooks on the module stay outside of what is compiled.
+        block.forward = _in_training(block, compiled(block.forward, type(block).__name__, dynamic=True))
+
+    def undo() -> None:
+        for block in blocks:
+            del block.forward
+
+    return undo
+
+
+def _in_training(block: nn.Module, fast: Function) -> Function:
+    plain = block.forward
+
+    def forward(*arguments: Any) -> Any:
+        return fast(*arguments) if torch.is_grad_enabled() else plain(*arguments)
+
+    return forward
