@@ -231,8 +231,10 @@ import os, sys, threading, time
 
 def print_without_end():
     while True:
-        os.write(1, b"a library talks ")
-        time.sleep(0.001)
+        for _ in range(20):
+            os.write(1, b"a library talks ")
+            time.sleep(0.001)
+        os.write(1, b"\\n")
 
 if sys.argv[0] == "-m" and "worker" in sys.orig_argv:
     threading.Thread(target=print_without_end, daemon=True).start()
