@@ -90,6 +90,7 @@ def along_a_wall(folder: Path) -> None:
         cv2.imwrite(str(folder / f"wall.{number:04d}.png"), np.clip(drawn, 0, 255).astype(np.uint8))
 
 
+@pytest.mark.slow
 def test_a_move_along_a_wall_is_no_turn(tmp_path: Path) -> None:
     """A lens that is far too long makes turns of it; no picture tells how long the lens is, and that is said."""
     along_a_wall(tmp_path / "wall")
@@ -105,6 +106,7 @@ def test_a_move_along_a_wall_is_no_turn(tmp_path: Path) -> None:
     assert (steps[:, 0] > 3 * np.abs(steps[:, 1:]).max(axis=1)).all()
 
 
+@pytest.mark.slow
 def test_a_camera_that_stands_still_has_the_usual_lens_and_says_so(tmp_path: Path) -> None:
     """With no turn at all every focal length explains the pictures."""
     pan(tmp_path / "still", np.full(COUNT, 400.0), reach=0.0)

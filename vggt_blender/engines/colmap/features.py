@@ -70,7 +70,7 @@ def working_picture(picture: NDArray[np.uint8]) -> Gray:
 
 
 def find_features(looks: Iterable[Look], most: int = MAX_FEATURES, scratch: Path | None = None) -> Iterator[Features]:
-    """Up to `most` SIFT features of each of `looks` in order, small details first.
+    """Up to `most` SIFT features of each of `looks` in order, small details first; of more, the smallest are kept.
 
     COLMAP works on several pictures at once only where they are files: a few at a time pass through a folder in
     `scratch`, which its owner clears away even after a crash (None: where the system keeps temporary files).

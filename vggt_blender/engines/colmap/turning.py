@@ -24,7 +24,7 @@ from .adjustment import FIRST_LOSS, WEAK_LENS, adjust, robust_cost
 from .features import Features, working_scale
 from .layout import Placement
 from .matching import VerifiedPair
-from .zoom import SMOOTH_WORTH, focal_range, smoothest
+from .zoom import MOST_FRAMES, SMOOTH_WORTH, focal_range, smoothest
 
 if TYPE_CHECKING:
     from ...refinement.panorama import Match, Panorama
@@ -125,7 +125,7 @@ def is_doubtful(known: Known) -> bool:
 
 def moves(mapped: pycolmap.Reconstruction | None, turned: Panorama, known: Known) -> bool:
     """Whether `mapped`, a moving camera with one lens, explains far better what `turned` does by turns."""
-    if mapped is None or mapped.num_reg_images() < turned.views.placed.sum():
+    if mapped is None or mapped.num_reg_images() < MOST_FRAMES * turned.views.placed.sum():
         return False
     adjust(mapped, FIRST_LOSS, known)
     held = mapped.compute_num_observations() >= HELD * len(turned.error)
