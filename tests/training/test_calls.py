@@ -86,7 +86,7 @@ size = [28, 42]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("sh") is None, reason="a shell script")
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
 def test_one_call_after_another_on_fresh_machines(tmp_path):
     for name in ("a", "b"):
         write_portrait_shot(tmp_path / "shots" / name)
