@@ -130,13 +130,15 @@ def test_a_long_solution_can_be_stopped_at_each_step() -> None:
 
     def stop() -> None:
         steps.append(1)
-        if len(steps) == 3:
+        if len(steps) >= 3:
             raise Cancelled
 
     wrong = replace(solved.views, lenses=(Lens(400, 400, 200, 150),) * 9)
     with pytest.raises(Cancelled):
         turn_only(solved.table, wrong, free_focal=True, tell=stop)
     assert len(steps) == 3
+    with pytest.raises(Cancelled):
+        replace(solved, tell=stop).held_at(wrong.lenses)
 
 
 def test_a_camera_that_does_not_turn_tells_nothing_of_its_lens() -> None:

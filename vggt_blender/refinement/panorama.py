@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..engines.colmap.adjustment import PROBE, WEAK
 from ..geometry.cameras import Lens
 from .correspondences import Turn
-from .rotation_only import LEAST_IN_TURN, turn_only
+from .rotation_only import LEAST_IN_TURN, Tell, silent, turn_only
 from .rotations import average_rotations
 from .tracks import Observations, longest
 from .views import Views
@@ -53,13 +53,15 @@ class Panorama:
 
     ``views``: frames that nothing ties to the others are not placed, the first that is looks along z. ``error`` (O,):
     how many working pixels the observations of ``table`` are from where the turns put them. ``focal_hold``: by what
-    part the robust cost rises where the focal length is one percent off (None where nobody asked).
+    part the robust cost rises where the focal length is one percent off (None where nobody asked). ``tell`` is called
+    at each step of a solution; what it raises ends it.
     """
 
     views: Views
     table: Observations
     error: Array
     focal_hold: float | None = None
+    tell: Tell = silent
 
     def cost(self) -> float:
         """Robust, for comparison."""
@@ -72,7 +74,7 @@ class Panorama:
 
     def held_at(self, lenses: Sequence[Lens]) -> Panorama:
         """The turns that explain the same observations best through these `lenses`, one a frame."""
-        return _turned(self.table, replace(self.views, lenses=tuple(lenses)), free_focal=False)
+        return _turned(self.table, replace(self.views, lenses=tuple(lenses)), False, self.tell)
 
 
 def solve_panorama(
@@ -83,11 +85,12 @@ def solve_panorama(
     free_focal: bool,
     start_known: bool,
     free_distortion: bool = False,
+    tell: Tell = silent,
 ) -> Panorama | None:
     """Solve `table` as seen from one place; the poses of `views` are ignored, its lenses are where the solution starts.
 
     Distortion (k1), where it is free, is taken if it explains much of what turns alone do not. Returns None where the
-    matches do not join at least two frames.
+    matches do not join at least two frames. `tell` is called at each step; what it raises ends the solution.
     """
     few = longest(table, TRACKS, len(views))
     best: Panorama | None = None
@@ -99,7 +102,7 @@ def solve_panorama(
         if begin.placed.sum() < 2 or not joined.tracks:
             return None
         seen = np.bincount(joined.frame, minlength=len(views)) >= LEAST_IN_TURN
-        found = _turned(joined, replace(begin, placed=begin.placed & seen), free_focal=free_focal)
+        found = _turned(joined, replace(begin, placed=begin.placed & seen), free_focal, tell)
         if best is None or found.cost() < best.cost():
             best = found
     if free_distortion and best is not None:
@@ -127,7 +130,7 @@ def _bent(straight: Panorama, free_focal: bool) -> Panorama:
 
     def bent_by(k1: float) -> Panorama:
         lenses = tuple(replace(lens, distortion=(k1, 0.0, 0.0, 0.0, 0.0)) for lens in straight.views.lenses)
-        return _turned(straight.table, replace(straight.views, lenses=lenses), free_focal=free_focal)
+        return _turned(straight.table, replace(straight.views, lenses=lenses), free_focal, straight.tell)
 
     ratio = (np.sqrt(5) - 1) / 2
     low, high = -MOST_BENT, MOST_BENT
@@ -146,9 +149,9 @@ def _bent(straight: Panorama, free_focal: bool) -> Panorama:
     return best if best.cost() < WORTH * straight.cost() else straight
 
 
-def _turned(table: Observations, begin: Views, *, free_focal: bool) -> Panorama:
-    views, error = turn_only(table, begin, free_focal=free_focal)
-    return Panorama(_from_first(views), table, error * _growth(table, views))
+def _turned(table: Observations, begin: Views, free_focal: bool, tell: Tell) -> Panorama:
+    views, error = turn_only(table, begin, free_focal=free_focal, tell=tell)
+    return Panorama(_from_first(views), table, error * _growth(table, views), tell=tell)
 
 
 def _growth(table: Observations, views: Views) -> Array:

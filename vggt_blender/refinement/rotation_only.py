@@ -34,6 +34,10 @@ Tell = Callable[[], None]
 """Called before each step, which may take a while; what it raises ends the solution."""
 
 
+def silent() -> None:
+    """Nobody is told."""
+
+
 @dataclass(frozen=True)
 class _State:
     """``rotations`` (N, 3, 3), ``log_focal`` (G,) one a lens, ``directions`` (T, 3) of the tracks."""
@@ -44,7 +48,7 @@ class _State:
 
 
 def turn_only(
-    table: Observations, views: Views, *, free_focal: bool, iterations: int = 40, tell: Tell = lambda: None
+    table: Observations, views: Views, *, free_focal: bool, iterations: int = 40, tell: Tell = silent
 ) -> tuple[Views, Array]:
     """The cameras that explain `table` best from one place: the mean of their places.
 

@@ -56,7 +56,7 @@ class Solution:
 
 
 def lens_of(camera: pycolmap.Camera, scale: float) -> Lens:
-    """The lens in source pixels of a camera in working pixels, which are `scale` source pixels each."""
+    """The lens in source pixels of a camera in working pixels, `scale` to a source pixel."""
     params = [float(value) for value in camera.params]
     if camera.model_name == "FULL_OPENCV":
         fx, fy, cx, cy = (value / scale for value in params[:4])

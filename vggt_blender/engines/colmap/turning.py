@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ def turning_camera(
         free_focal=not known.holds_focal,
         start_known=started,
         free_distortion=known.distortion is None,
+        tell=partial(report.progress, "cameras", 0, len(frames)),
     )
     if turned is None:
         return None
@@ -157,7 +159,7 @@ def _with_zoom(turned: Panorama, table: Observations, matches: Sequence[Match], 
         apart = replace(views, groups=np.arange(len(views)))
         close = bool(np.median(turned.error) <= MEDIAN)
         start = replace(apart, lenses=turned.views.lenses) if close else apart
-        found = solve_panorama(table, matches, start, free_focal=True, start_known=close)
+        found = solve_panorama(table, matches, start, free_focal=True, start_known=close, tell=turned.tell)
         if found is None or found.views.placed.sum() < turned.views.placed.sum() or not _asks_for_zoom(found, turned):
             return turned
         zoomed = found
