@@ -9,6 +9,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
+from ..engines.colmap.adjustment import set_focal
 from ..geometry.cameras import Lens
 from .tracks import Observations
 from .triangulation import Structure, triangulate
@@ -22,7 +23,6 @@ LEAST_ANGLE = 0.5
 
 LEAST_OBSERVATIONS = 12
 """A frame with fewer good observations is not adjusted."""
-
 
 PINS_THAT_HOLD = 3
 """So many points at given places say where the world is."""
@@ -138,7 +138,10 @@ def _bundle(
     by_hand = used.track >= first
     loss = _loss_scale(structure.error, structure.error[by_hand])
     scene = _scene(used.repeated(np.where(by_hand, WEIGHT, 1)), structure, views, held, freedom)
-    _adjuster(scene, held, freedom, loss, first + np.flatnonzero(pins), _Frozen.of(views, held & frozen)).solve()
+    pinned, fixed = first + np.flatnonzero(pins), _Frozen.of(views, held & frozen)
+    _adjuster(scene, held, freedom, loss, pinned, fixed).solve()
+    if _tie_focals(scene, views):
+        _adjuster(scene, held, freedom & ~Freedom.FOCAL, loss, pinned, fixed).solve()
     poses, lenses = views.poses.copy(), list(views.lenses)
     for k in np.flatnonzero(held & ~frozen):
         poses[k] = scene.images[int(k) + 1].cam_from_world().matrix()
@@ -148,6 +151,24 @@ def _bundle(
     xyz = np.array([scene.points3D[track + 1].xyz for track in range(used.tracks)]).reshape(-1, 3)
     points = np.column_stack([xyz, np.ones(len(xyz))])
     return replace(views, poses=poses, lenses=tuple(lenses)), points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def _tie_focals(scene: pycolmap.Reconstruction, views: Views) -> bool:
+    """Give each lens that had one focal length one again, and say whether one had got two: of COLMAP's, none with more
+    terms than k1 and k2 has a single one."""
+    apart = [
+        camera
+        for camera in scene.cameras.values()
+        if _is_square(views.lenses[int(np.flatnonzero(views.groups == camera.camera_id - 1)[0])])
+        and camera.focal_length_x != camera.focal_length_y
+    ]
+    for camera in apart:
+        set_focal(camera, float(np.sqrt(camera.focal_length_x * camera.focal_length_y)))
+    return bool(apart)
+
+
+def _is_square(lens: Lens) -> bool:
+    return abs(lens.fx / lens.fy - 1) < 1e-6
 
 
 def _adjuster(
@@ -233,7 +254,7 @@ def _camera(views: Views, group: int, freedom: Freedom) -> pycolmap.Camera:
     k = int(np.flatnonzero(views.groups == group)[0])
     lens = views.lenses[k]
     terms = [0.0] * 5 if lens.distortion is None else list(lens.distortion)
-    square = abs(lens.fx / lens.fy - 1) < 1e-6
+    square = _is_square(lens)
     if any(terms[2:]):
         model, values = "FULL_OPENCV", [lens.fx, lens.fy, lens.cx, lens.cy, *terms, 0.0, 0.0, 0.0]
     elif Freedom.DISTORTION not in freedom and not any(terms):
