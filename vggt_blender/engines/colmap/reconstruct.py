@@ -47,7 +47,6 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
 
     Raises `JobError` with code ``no_overlap`` where the pictures do not join.
     """
-    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR.value)
     frames = source.frames
     places, (height, width) = placements(frames)
     writer.open_dense(len(frames), height, width, scratch=_scratch_bytes(frames, height * width))
