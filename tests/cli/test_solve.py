@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -92,6 +93,17 @@ def test_reconstruct_says_how_many_frames_it_placed(shell: Any, shot: Path, tmp_
     assert result.source.kind == "sequence"
     assert not list((tmp_path / "out").glob(".partial-*"))
     assert "Error" not in errors
+
+
+def test_solving_again_says_what_came_of_it_and_nothing_else(shell: Any, solved: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(solved, again)
+    status, printed, errors = shell.run("resolve", again, "--frames", "1003:1005")
+    assert status == 0, errors
+    said = [line for chunk in errors.split("\r") for line in chunk.splitlines() if line.strip()]
+    assert not [line for line in said if ".cc:" in line], "a library's own log"
+    assert any("better" in line or "stays as it was" in line or "again" in line for line in [*said, printed]), said
+    assert [frame.registered for frame in load_reconstruction(again).frames] == [True] * 8
 
 
 def test_evaluate_prints_the_truth(shell: Any, shot: Path, solved: Path) -> None:
