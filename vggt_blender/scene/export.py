@@ -34,6 +34,7 @@ def export_scene(context: bpy.types.Context, holder: Holder, kind: str, path: Pa
         raise JobError("no_exporter", f"{reason}.")
     scene, layer = context.scene, context.view_layer
     wanted = [thing for thing in scene.objects if _belongs(thing, holder, planes)]
+    layer.update()  # what was switched off just now may still be listed, and asking about it crashes Blender
     here = set(layer.objects)
     with _selected(layer, [thing for thing in wanted if thing in here]) as chosen:
         left_out = [thing.name for thing in wanted if thing not in chosen]
@@ -84,7 +85,8 @@ def _selected(layer: bpy.types.ViewLayer, wanted: list[bpy.types.Object]) -> Ite
 
     What hides an object or keeps it from being selected is switched off meanwhile; a collection's own switches stay.
     """
-    before = [thing for thing in layer.objects if thing.select_get(view_layer=layer)]
+    everything = list(layer.objects)  # not asked while it is gone through: some answers make the layer's list anew
+    before = [thing for thing in everything if thing.select_get(view_layer=layer)]
     active = layer.objects.active
     hidden = [(thing, thing.hide_select, thing.hide_viewport, thing.hide_get(view_layer=layer)) for thing in wanted]
     try:
@@ -92,7 +94,7 @@ def _selected(layer: bpy.types.ViewLayer, wanted: list[bpy.types.Object]) -> Ite
             if thing.library is None:
                 thing.hide_select = thing.hide_viewport = False
             thing.hide_set(False, view_layer=layer)
-        for thing in layer.objects:
+        for thing in everything:
             thing.select_set(thing in wanted, view_layer=layer)
         yield [thing for thing in wanted if thing.select_get(view_layer=layer)]
     finally:
