@@ -14,7 +14,7 @@ from .sweep import Correlation, Neighbour, best_two
 from .views import Float32, View, relative_pose
 from .voids import voids
 
-FEWEST_PLANES, MOST_PLANES = 24, 64
+FEWEST_PLANES, MOST_PLANES = 24, 96
 PLANE_STEP = 1.0
 """Distance of neighbouring planes in pixels of the neighbour that moves most."""
 
