@@ -62,12 +62,7 @@ def test_blenders_own_exporters_keep_the_camera(
     path = tmp_path / f"shot{suffix}"
     assert bpy.ops.vggt.export(filepath=str(path), format=kind) == {"FINISHED"}
     assert list(bpy.context.selected_objects) == selected
-    before = set(bpy.data.objects)
-    if kind == "USD":
-        bpy.ops.wm.usd_import(filepath=str(path))
-    else:
-        bpy.ops.wm.alembic_import(filepath=str(path), as_background_job=False)
-    new = set(bpy.data.objects) - before
+    new = imported(bpy, kind, path)
     (camera,) = [thing for thing in new if thing.type == "CAMERA"]
     assert not [thing for thing in new if thing.type == "MESH"]  # neither points nor planes
     for frame in (1, 4):
@@ -76,14 +71,19 @@ def test_blenders_own_exporters_keep_the_camera(
     assert np.abs(wanted[1] - wanted[4]).max() > 1
 
 
-def read_back(bpy: ModuleType, kind: str, path: Path) -> list[str]:
-    """The types of what is in an exported file that has data. It does not stay: USD carries the shot's marks along."""
+def imported(bpy: ModuleType, kind: str, path: Path) -> set:
+    """The objects that an exported file brings."""
     before = set(bpy.data.objects)
     if kind == "USD":
         bpy.ops.wm.usd_import(filepath=str(path))
     else:
         bpy.ops.wm.alembic_import(filepath=str(path), as_background_job=False)
-    new = set(bpy.data.objects) - before
+    return set(bpy.data.objects) - before
+
+
+def read_back(bpy: ModuleType, kind: str, path: Path) -> list[str]:
+    """The types of what is in an exported file that has data. It does not stay: USD carries the shot's marks along."""
+    new = imported(bpy, kind, path)
     types = sorted(thing.type for thing in new if thing.data is not None)
     bpy.data.batch_remove(list(new))
     return types

@@ -59,16 +59,6 @@ def test_the_configs_in_the_repository_are_valid():
 
 
 CONFIG = """
-[model]
-architecture = "vggt-tiny"
-[data]
-images_per_batch = 4
-frames = [2]
-sizes = [[28, 42]]
-[scenes]
-supersample = 1
-shadows = false
-candidates = 1
 [loss]
 point = 0.0
 matching = 1.0
@@ -87,10 +77,10 @@ size = [28, 42]
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a shell script")
-def test_one_call_after_another_on_fresh_machines(tmp_path):
+def test_one_call_after_another_on_fresh_machines(tmp_path, tiny_run):
     for name in ("a", "b"):
         write_portrait_shot(tmp_path / "shots" / name)
-    (tmp_path / "tiny.toml").write_text(CONFIG)
+    (tmp_path / "tiny.toml").write_text(tiny_run + CONFIG)
     kept, checkpoint, steps = tmp_path / "kept", [], []
     for call in range(2):
         machine = tmp_path / f"machine {call}"

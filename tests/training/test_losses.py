@@ -176,7 +176,7 @@ def test_hardly_any_valid_pixel_makes_the_loss_zero():
     assert float(loss["regression"]) == float(loss["confidence"]) == 0.0
 
 
-def test_gradients_are_those_of_finite_differences():
+def test_gradients_are_those_of_finite_differences(assert_gradient):
     generator = torch.Generator().manual_seed(5)
 
     def noise(*shape):
@@ -199,13 +199,7 @@ def test_gradients_are_those_of_finite_differences():
         (logits, lambda v: track_loss([tracks], logits, v, tracks + 1, seen)["confidence"]),
     ]
     for values, loss in cases:
-        start = values.clone().requires_grad_()
-        loss(start).backward()
-        direction = torch.randn(values.shape, generator=generator)
-        direction = direction / direction.norm()
-        step = 1e-2
-        slope = (float(loss(values + step * direction)) - float(loss(values - step * direction))) / (2 * step)
-        assert float((start.grad * direction).sum()) == pytest.approx(slope, rel=0.03, abs=2e-4)
+        assert_gradient(loss, values, generator, rel=0.03, least=2e-4)
 
 
 def test_track_loss_by_hand():

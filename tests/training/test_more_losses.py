@@ -103,7 +103,7 @@ def test_matching_rewards_tokens_that_know_their_place(truth):
     assert good["match_accuracy"] > 1.4 * bad["match_accuracy"]
 
 
-def test_gradients_are_those_of_finite_differences(truth):
+def test_gradients_are_those_of_finite_differences(truth, assert_gradient):
     generator = torch.Generator().manual_seed(5)
     pose = encode_pose(truth["extrinsics"], truth["intrinsics"], (42, 56))
     pose = pose + 0.2 * torch.randn(pose.shape, generator=generator)
@@ -118,13 +118,7 @@ def test_gradients_are_those_of_finite_differences(truth):
         (depth, lambda v: log_depth_loss(v, target, mask)),
     ]
     for values, loss in cases:
-        start = values.clone().requires_grad_()
-        loss(start).backward()
-        direction = torch.randn(values.shape, generator=generator)
-        direction = direction / direction.norm()
-        step = 1e-2
-        slope = (float(loss(values + step * direction)) - float(loss(values - step * direction))) / (2 * step)
-        assert float((start.grad * direction).sum()) == pytest.approx(slope, rel=0.05, abs=3e-4)
+        assert_gradient(loss, values, generator, rel=0.05, least=3e-4)
 
 
 def test_the_learner_gives_what_the_model_gives_and_dense_maps_of_the_drawn_frames():

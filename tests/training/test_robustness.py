@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,16 +195,6 @@ from vggt_blender.training import train
 train(Path(sys.argv[1]))
 """
 TOML = """
-[model]
-architecture = "vggt-tiny"
-[data]
-images_per_batch = 4
-frames = [2]
-sizes = [[28, 42]]
-[scenes]
-supersample = 1
-shadows = false
-candidates = 1
 [run]
 output = "{output}"
 total_minutes = 2.0
@@ -219,12 +206,9 @@ scenes = 0
 
 
 @pytest.mark.slow
-def test_processes_whose_clocks_differ_end_together(tmp_path):
-    (tmp_path / "run.toml").write_text(TOML.format(output=(tmp_path / "run").as_posix()))
+def test_processes_whose_clocks_differ_end_together(tmp_path, tiny_run, run_in_two):
+    (tmp_path / "run.toml").write_text(tiny_run + TOML.format(output=(tmp_path / "run").as_posix()))
     (tmp_path / "go.py").write_text(GO)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += [str(tmp_path / "go.py"), str(tmp_path / "run.toml")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=environment, timeout=100)
+    run_in_two(tmp_path / "go.py", str(tmp_path / "run.toml"), timeout=100)
     position = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["position"]
     assert position["seconds"] >= 120

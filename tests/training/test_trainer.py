@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -265,16 +262,6 @@ def test_a_perfect_answer_measures_perfect_and_the_mean_guess_does_not():
 
 
 TOML = """
-[model]
-architecture = "vggt-tiny"
-[data]
-images_per_batch = 4
-frames = [2]
-sizes = [[28, 42]]
-[scenes]
-supersample = 1
-shadows = false
-candidates = 1
 [run]
 output = "{output}"
 steps = 2
@@ -287,9 +274,9 @@ size = [28, 42]
 """
 
 
-def test_a_config_file_is_all_it_takes(tmp_path):
+def test_a_config_file_is_all_it_takes(tmp_path, tiny_run):
     path = tmp_path / "run.toml"
-    path.write_text(TOML.format(output=(tmp_path / "run").as_posix()))
+    path.write_text(tiny_run + TOML.format(output=(tmp_path / "run").as_posix()))
     train(path)
     assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["position"]["step"] == 2
 
@@ -322,13 +309,11 @@ def test_a_state_of_another_network_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_network(tmp_path):
+def test_two_processes_train_one_network(tmp_path, tiny_run, run_in_two):
     path = tmp_path / "run.toml"
-    path.write_text(TOML.format(output=(tmp_path / "run").as_posix()))
+    path.write_text(tiny_run + TOML.format(output=(tmp_path / "run").as_posix()))
     script = f"from pathlib import Path; from vggt_blender.training import train; train(Path({str(path)!r}))"
     (tmp_path / "go.py").write_text(script)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(tmp_path / "go.py")], check=True, env=environment, timeout=240)
+    run_in_two(tmp_path / "go.py", timeout=240)
     position = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["position"]
     assert (position["step"], position["images"]) == (2, 2 * 2 * 4)

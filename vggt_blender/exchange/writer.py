@@ -7,7 +7,6 @@ an earlier result in the same place stays untouched until the new one is whole.
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import os
 import shutil
@@ -152,7 +151,6 @@ class ReconstructionWriter:
                 array.flush()
         self.depth = self.confidence = self.color = None
         del array
-        gc.collect()  # an engine may have left them in what refers to itself
 
     def _map(self, name: str, dtype: type, shape: tuple[int, ...]) -> Any:
         path = self._staging / name

@@ -9,7 +9,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from ..engines.colmap.adjustment import set_focal
+from ..engines.colmap.adjustment import tie_focals
 from ..geometry.cameras import Lens
 from .tracks import Observations
 from .triangulation import Structure, triangulate
@@ -140,7 +140,7 @@ def _bundle(
     scene = _scene(used.repeated(np.where(by_hand, WEIGHT, 1)), structure, views, held, freedom)
     pinned, fixed = first + np.flatnonzero(pins), _Frozen.of(views, held & frozen)
     _adjuster(scene, held, freedom, loss, pinned, fixed).solve()
-    if _tie_focals(scene, views):
+    if tie_focals(_with_one_focal(scene, views)):
         _adjuster(scene, held, freedom & ~Freedom.FOCAL, loss, pinned, fixed).solve()
     poses, lenses = views.poses.copy(), list(views.lenses)
     for k in np.flatnonzero(held & ~frozen):
@@ -153,18 +153,10 @@ def _bundle(
     return replace(views, poses=poses, lenses=tuple(lenses)), points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
-def _tie_focals(scene: pycolmap.Reconstruction, views: Views) -> bool:
-    """Give each lens that had one focal length one again, and say whether one had got two: of COLMAP's, none with more
-    terms than k1 and k2 has a single one."""
-    apart = [
-        camera
-        for camera in scene.cameras.values()
-        if _is_square(views.lenses[int(np.flatnonzero(views.groups == camera.camera_id - 1)[0])])
-        and camera.focal_length_x != camera.focal_length_y
-    ]
-    for camera in apart:
-        set_focal(camera, float(np.sqrt(camera.focal_length_x * camera.focal_length_y)))
-    return bool(apart)
+def _with_one_focal(scene: pycolmap.Reconstruction, views: Views) -> list[pycolmap.Camera]:
+    """The cameras of lenses that had one focal length before."""
+    first = {int(group) + 1: int(np.flatnonzero(views.groups == group)[0]) for group in np.unique(views.groups)}
+    return [camera for camera in scene.cameras.values() if _is_square(views.lenses[first[camera.camera_id]])]
 
 
 def _is_square(lens: Lens) -> bool:

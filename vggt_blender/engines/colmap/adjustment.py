@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,14 +116,14 @@ def adjust(model: pycolmap.Reconstruction, loss: float, known: Known, *, probe: 
         config.add_image(identifier)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     pycolmap.create_default_bundle_adjuster(options, config, model).solve()
-    if options.refine_focal_length and _tie_focals(model):
+    if options.refine_focal_length and tie_focals(model.cameras.values()):
         adjust(model, loss, known, probe=True)
 
 
-def _tie_focals(model: pycolmap.Reconstruction) -> bool:
-    """Give each camera one focal length again, and say whether one had two: no lens of COLMAP's with more terms than k1
-    and k2 has a single one."""
-    apart = [camera for camera in model.cameras.values() if camera.focal_length_x != camera.focal_length_y]
+def tie_focals(cameras: Iterable[pycolmap.Camera]) -> bool:
+    """Give each of `cameras` one focal length again, and say whether one had two: no lens of COLMAP's with more terms
+    than k1 and k2 has a single one."""
+    apart = [camera for camera in cameras if camera.focal_length_x != camera.focal_length_y]
     for camera in apart:
         set_focal(camera, float(np.sqrt(camera.focal_length_x * camera.focal_length_y)))
     return bool(apart)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,19 +96,12 @@ class _Frames:
         masks: Sequence[NDArray[np.bool_] | None],
         color: NDArray[np.uint8],
     ) -> None:
-        self._solution, self._places, self._masks, self._color = solution, places, masks, color
+        self._places = places
         self._ranges = {position: depth_range(solution, position) for position in solution.placed}
         self._neighbours = choose_neighbours(solution)
         self.usable = [position for position in solution.placed if self._ranges[position] is not None]
-        self.view = lru_cache(maxsize=_VIEWS_IN_MEMORY)(self._view)
-
-    def _view(self, position: int) -> View:
-        lens, pose, bounds = self._solution.lenses[position], self._solution.poses[position], self._ranges[position]
-        assert lens is not None
-        assert pose is not None
-        assert bounds is not None
-        picture = self.take(self._color, position)
-        return View(picture, self._masks[position], self._places[position].lens(lens), pose, *bounds)
+        # Not of a method: in a circle with this object the cache would keep the pictures mapped.
+        self.view = lru_cache(maxsize=_VIEWS_IN_MEMORY)(partial(_view, solution, places, masks, color, self._ranges))
 
     def neighbours(self, position: int) -> list[View]:
         """Those that a frame's depth is searched in."""
@@ -126,6 +119,21 @@ class _Frames:
     def put(self, arrays: Float32, position: int, values: Float32) -> None:
         """Write a frame's part of the common arrays."""
         arrays[position][self._places[position].window] = values
+
+
+def _view(
+    solution: Solution,
+    places: Sequence[Placement],
+    masks: Sequence[NDArray[np.bool_] | None],
+    color: NDArray[np.uint8],
+    ranges: Mapping[int, tuple[float, float] | None],
+    position: int,
+) -> View:
+    lens, pose, bounds, place = solution.lenses[position], solution.poses[position], ranges[position], places[position]
+    assert lens is not None
+    assert pose is not None
+    assert bounds is not None
+    return View(np.array(color[position][place.window]), masks[position], place.lens(lens), pose, *bounds)
 
 
 def depth_range(solution: Solution, position: int) -> tuple[float, float] | None:
