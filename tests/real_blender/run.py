@@ -4,8 +4,9 @@
            [--pictures FOLDER]
 
 ``--blender`` (or the variable REAL_BLENDER) is a program called as ``PATH setup VERSION``, ``PATH VERSION ARGUMENTS``
-(in the background) and ``PATH gui VERSION SCRIPT`` (in a window). Without it, or where a version cannot be set up, that
-is said and skipped. Standard library only.
+(in the background) and ``PATH gui VERSION SCRIPT`` (in a window). Without it, where a version cannot be set up, or
+where it does not see this folder (a Blender in a container or in a root of its own), that is said and skipped. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -74,7 +75,11 @@ def main() -> int:
             print(f"SKIPPED: Blender {version} cannot be set up here: {reason}")
             continue
         with tempfile.TemporaryDirectory(prefix="vggt-real-") as scratch:
-            try_version(Blender(Path(blender), version, Path(scratch), options), archive, report)
+            program = Blender(Path(blender), version, Path(scratch), options)
+            if not program.sees(archive.resolve()):
+                print(f"SKIPPED: Blender {version} does not see {archive.resolve()}; it lives in a root of its own")
+                continue
+            try_version(program, archive, report)
     print(f"\n{report.failures} failed" if report.failures else "\nall passed")
     return min(report.failures, 1)
 
@@ -122,6 +127,11 @@ class Blender:
     def window(self, script: Path) -> str:
         """Run `script` in a window; everything that was printed."""
         return self._run("gui", self._version, str(script), str(self.scratch / "last.png"), "1")
+
+    def sees(self, file: Path) -> bool:
+        """Whether the file on this disk is there inside Blender too (its root may be another, or an older state)."""
+        question = f"import os; print('SEEN', os.path.getsize({str(file)!r}))"
+        return f"SEEN {file.stat().st_size}" in self.background("--python-expr", question)
 
     def has_wheels(self) -> bool:
         """Make a folder of stand-in wheels for the set-up; False where the installer's own cannot be had."""
