@@ -75,6 +75,20 @@ def test_a_pan_zooms_where_it_does(tmp_path: Path, zooms: bool) -> None:
     assert np.abs(np.diff(np.log(found), 2)).max() < 2e-3, "a smooth curve"
 
 
+def test_photos_of_two_shapes_from_one_place_are_no_zoom(tmp_path: Path) -> None:
+    pan(tmp_path / "pan", np.full(COUNT, 400.0))
+    for number, file in enumerate(sorted((tmp_path / "pan").iterdir())):
+        picture = cv2.imread(str(file))
+        cv2.imwrite(str(file.with_name(f"{'abcdefghi'[number]}.png")), picture[:, 75:325] if number % 2 else picture)
+        file.unlink()
+    recorder = Recorder()
+    result = solve(tmp_path / "pan", recorder)
+    assert result.engine["settings"]["mapper"] == "turns"
+    assert len({frame.pose.fx for frame in result.frames if frame.pose}) == 2
+    assert result.engine["settings"]["zooms"] is False
+    assert not any("zooms" in line for line in recorder.said)
+
+
 def along_a_wall(folder: Path) -> None:
     """Draw a flat wall that the camera passes by from left to right."""
     wall = painting()

@@ -155,7 +155,13 @@ def test_what_is_known_of_the_lens_is_held(pictures: list[Path], checkpoint: Pat
     assert result.engine["settings"]["known"] == {"fov": 60, "distortion": [-0.1, 0.02, 0, 0, 0]}
     known = Known(zooms=True, locked_off=True)
     frames = load_reconstruction(run_job(job(pictures, tmp_path / "zoom", checkpoint, known=known), Silent())).frames
-    assert len({frame.pose.fx for frame in frames}) == 3
+    raw = [frame.pose.fx for frame in frames]
+    assert len(set(raw)) == 3
+    known = Known(zooms=True, fov=60, focal_is_start=True)
+    begun = load_reconstruction(run_job(job(pictures, tmp_path / "begun", checkpoint, known=known), Silent())).frames
+    curve = np.array([frame.pose.fx for frame in begun])
+    assert np.median(curve) == pytest.approx(320 / np.tan(np.radians(30)))
+    np.testing.assert_allclose(curve / curve[0], np.array(raw) / raw[0], rtol=1e-6)
     assert not np.any([frame.pose.camera_from_world[:, 3] for frame in frames])
     assert not np.allclose(frames[0].pose.camera_from_world, frames[2].pose.camera_from_world)
 

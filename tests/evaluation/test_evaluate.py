@@ -184,6 +184,27 @@ def test_names_match_without_their_extension(world):
     assert report.reprojection.p95 < 1e-3
 
 
+def test_the_number_of_a_video_s_frame_is_no_extension(world):
+    truth = world.make_truth()
+    numbered = Truth(tuple(dataclasses.replace(f, name=f"shot.{k + 1:04d}.png") for k, f in enumerate(truth.frames)))
+    solved = world.solve_exactly(truth)
+    of_video = [dataclasses.replace(f, name=f"shot.{k + 1:04d}") for k, f in enumerate(solved.frames)]
+    report = evaluate(dataclasses.replace(solved, frames=of_video), numbered)
+    assert (report.matched, report.registered) == (8, 8)
+    assert report.reprojection.p95 < 1e-3
+
+
+def test_a_name_that_fits_two_frames_is_refused(world):
+    truth = world.make_truth()
+    endings = ("png", "jpg")
+    names = [f"{k // 2}.{endings[k % 2]}" for k in range(len(truth.frames))]
+    twins = Truth(tuple(dataclasses.replace(f, name=name) for f, name in zip(truth.frames, names, strict=True)))
+    solved = world.solve_exactly(truth)
+    frames = [dataclasses.replace(f, name=f"{k}.tif") for k, f in enumerate(solved.frames)]
+    with pytest.raises(JobError, match="Two frames of the truth are called '0'"):
+        evaluate(dataclasses.replace(solved, frames=frames), twins)
+
+
 def test_no_common_frame_is_one_clear_line(world):
     truth = world.make_truth()
     strangers = Truth(tuple(dataclasses.replace(f, name=f"other{k}") for k, f in enumerate(truth.frames)))

@@ -69,6 +69,26 @@ def test_beyond_the_fold_there_is_no_ray() -> None:
     assert np.isnan(undistorted[1]).all()
 
 
+@pytest.mark.parametrize(
+    "lens", [(-0.25, 0, 0, 0, 0), (-0.3, 0, 0, 0, 0), (-0.4, 0.05, 0, 0, 0), (-0.3, 0.1, 0, 0, -0.02)]
+)
+def test_no_ray_is_from_beyond_the_fold(lens: tuple[float, ...]) -> None:
+    ideal = np.linspace(0, 3, 3001)
+    falls = np.diff(cameras.distort(np.stack([ideal, 0 * ideal], axis=-1), lens)[:, 0]) < 0
+    fold = ideal[np.argmax(falls)]
+    assert cameras.fold_radius(lens) == pytest.approx(fold, abs=2e-3)
+    reach = cameras.distort([fold, 0.0], lens)[0]
+    angles = np.linspace(0, 2 * np.pi, 7)
+    targets = np.linspace(0.1, 2.0, 96)[:, None, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    rays = cameras.undistort(targets, lens)
+    radii = np.linalg.norm(targets, axis=-1)
+    assert np.isnan(rays[radii > reach]).all()
+    inside = radii < reach - 1e-4
+    assert np.allclose(cameras.distort(rays[inside], lens), targets[inside], atol=1e-9)
+    assert ((rays[inside] * targets[inside]).sum(axis=-1) > 0).all()
+    assert (np.linalg.norm(rays[inside], axis=-1) < fold + 2e-3).all()
+
+
 def test_the_slope_of_distortion_is_its_finite_difference() -> None:
     rays, step = RNG.uniform(-0.6, 0.6, (50, 2)), 1e-6
     jacobian = cameras._distortion_jacobian(rays, WIDE)

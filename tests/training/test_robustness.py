@@ -22,7 +22,7 @@ from vggt_blender.training.losses import normalize_scene
 from vggt_blender.training.processes import Processes
 from vggt_blender.training.scenes import SceneConfig, SceneGenerator
 from vggt_blender.training.sources import start_model
-from vggt_blender.training.validation import Answer, folder_batch, measure
+from vggt_blender.training.validation import Answer, folder_batch, folder_names, measure
 
 ROOT = Path(__file__).parents[2]
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -125,6 +125,12 @@ def test_a_missing_validation_folder_is_named_before_the_first_step(tmp_path):
     config = replace(config, validation=replace(config.validation, folders=[str(tmp_path / "nowhere")]))
     with pytest.raises(JobError, match="nowhere"):
         Trainer(config, ALONE)
+
+
+def test_validation_folders_of_one_name_are_told_apart():
+    assert folder_names(["shots/010", "shots/020"]) == ["010", "020"]
+    assert folder_names(["shots/010/solve", "/shots/020/solve"]) == ["010_solve", "020_solve"]
+    assert folder_names([]) == []
 
 
 def test_a_validation_that_fails_costs_no_training(tmp_path):

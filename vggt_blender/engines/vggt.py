@@ -126,17 +126,18 @@ def _network_mask(mask: NDArray[np.bool_], picture: NetworkPicture) -> NDArray[n
 def _consistent_lens(source: FrameSource, pictures: list[NetworkPicture], cameras: Cameras, known: Known) -> LensFit:
     """One focal length in units of the picture's longer side, or one a frame where the lens zooms.
 
-    A focal length that is `known`, even if only roughly, goes before the network's.
+    A focal length that is `known`, even if only roughly, goes before the network's; of a zoom it sets the middle.
     The network answers for both axes; their geometric mean in source pixels is taken, since pixels are square.
     """
     scales = np.array([np.diag(picture.image_from_network[:, :2]) for picture in pictures])
     sides = np.array([max(frame.width, frame.height) for frame in source.frames])
     raw = np.sqrt((cameras.focal * scales).prod(axis=1)) / sides
     given = [known.focal_pixels(frame.width, frame.height) for frame in source.frames]
-    if None not in given:
-        return LensFit(np.array(given, np.float64) / sides, False, 0.0)
+    level = None if None in given else np.array(given, np.float64) / sides
     if known.zooms:
-        return LensFit(raw, True, 0.0)
+        return LensFit(raw if level is None else raw * np.median(level) / np.median(raw), True, 0.0)
+    if level is not None:
+        return LensFit(level, False, 0.0)
     return fit_lens(raw, ordered=source.source.kind != "images")
 
 

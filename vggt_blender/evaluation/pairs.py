@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -50,20 +50,18 @@ class Pair:
 
 
 def match(reconstruction: Reconstruction, truth: Truth) -> list[Pair]:
-    """Pairs by name, in the truth's order; by name without extension where no full name fits.
+    """Pairs by name, in the truth's order; by name without folders and extension where no full name fits.
 
-    Raises `JobError` where the two have no frame in common.
+    Raises `JobError` where the two have no frame in common, and where one name would fit several frames.
     """
 
-    def stem(name: str) -> str:
-        return PurePath(name).stem.lower()
-
     def pairs(key: Callable[[str], str]) -> list[Pair]:
-        solved = {key(frame.name): (position, frame) for position, frame in enumerate(reconstruction.frames)}
-        found = [(solved.get(key(entry.name)), entry) for entry in truth.frames]
-        return [Pair(hit[0], hit[1], entry) for hit, entry in found if hit is not None]
+        solved = _by_name([key(frame.name) for frame in reconstruction.frames], "reconstruction")
+        known = _by_name([key(entry.name) for entry in truth.frames], "truth")
+        both = [(solved[name], position) for name, position in known.items() if name in solved]
+        return [Pair(mine, reconstruction.frames[mine], truth.frames[theirs]) for mine, theirs in both]
 
-    result = pairs(str) or pairs(stem)
+    result = pairs(str) or pairs(_plain)
     if not result:
         raise JobError(
             "no_match",
@@ -71,3 +69,17 @@ def match(reconstruction: Reconstruction, truth: Truth) -> list[Pair]:
             f"the reconstruction '{reconstruction.frames[0].name}' and others.",
         )
     return result
+
+
+def _plain(name: str) -> str:
+    """The name without folders and extension. A frame of a video is called ``shot.0001``: a number is no extension."""
+    path = PurePath(name.lower())
+    return path.name if path.suffix[1:].isdigit() else path.stem
+
+
+def _by_name(names: Sequence[str], whose: str) -> dict[str, int]:
+    positions = {name: position for position, name in enumerate(names)}
+    if len(positions) < len(names):
+        twice = next(name for position, name in enumerate(names) if positions[name] != position)
+        raise JobError("no_match", f"Two frames of the {whose} are called '{twice}': which is meant cannot be told.")
+    return positions

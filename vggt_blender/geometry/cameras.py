@@ -65,10 +65,19 @@ def _distortion_jacobian(xy: Array, distortion: Sequence[float]) -> Array:
     return np.stack(rows, axis=-2)
 
 
+def fold_radius(distortion: Sequence[float]) -> float:
+    """The ideal radius from which on the lens's radial part, r (1 + k1 r^2 + k2 r^4 + k3 r^6), falls; inf for never."""
+    k1, k2, _, _, k3 = distortion
+    squares = np.roots([7 * k3, 5 * k2, 3 * k1, 1.0])  # where the slope is zero, in r^2
+    turns = squares.real[(np.abs(squares.imag) < 1e-9) & (squares.real > 0)]
+    return float(np.sqrt(turns.min())) if len(turns) else np.inf
+
+
 def undistort(distorted: ArrayLike, distortion: Sequence[float], iterations: int = 20) -> Array:
     """The ideal normalised coordinates that the lens puts at `distorted` (..., 2), by Newton's method.
 
-    Returns (..., 2); NaN where the model has no inverse (beyond the radius where it folds over).
+    Returns (..., 2); NaN where the model has no inverse. Beyond `fold_radius` the polynomial comes back over the
+    picture and Newton may land there: no lens does that, so it counts as no inverse.
     """
     target = np.asarray(distorted, np.float64)
     xy = target.copy()
@@ -83,6 +92,7 @@ def undistort(distorted: ArrayLike, distortion: Sequence[float], iterations: int
             step_y = jacobian[..., 0, 0] * residual[..., 1] - jacobian[..., 1, 0] * residual[..., 0]
             xy -= np.stack([step_x, step_y], axis=-1) / determinant[..., None]
         failed = ~(np.abs(distort(xy, distortion) - target).max(axis=-1) < 1e-6)
+        failed |= ~(np.linalg.norm(xy, axis=-1) < fold_radius(distortion))
     xy[failed] = np.nan
     return xy
 

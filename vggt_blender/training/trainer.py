@@ -38,7 +38,7 @@ from .objective import Parts, heads_to_train, query_points, total_loss
 from .processes import Processes, on_signal
 from .scenes.generator import Batch
 from .sources import make_source, start_model
-from .validation import answer, folder_batch, mean_guess, mean_numbers, measure, picture
+from .validation import answer, folder_batch, folder_names, mean_guess, mean_numbers, measure, picture
 
 GENERATED = "generated"
 EXPORT = "export"
@@ -350,7 +350,7 @@ class Trainer:
                     found[f"{name}_mean_guess"] = measure(mean_guess(batch, reference), batch)
                 if self.config.validation.pictures:
                     self.logbook.show(f"validation_{name}", picture(given, batch))
-        shots = [Path(folder).name for folder in self.config.validation.folders]
+        shots = folder_names(self.config.validation.folders)
         for suffix in ("", "_mean_guess"):
             if shots and f"{shots[0]}{suffix}" in found:
                 found[f"shots{suffix}"] = mean_numbers([found[f"{name}{suffix}"] for name in shots])
@@ -364,9 +364,9 @@ class Trainer:
             # The last word of the seed sets these scenes apart from all that training can draw.
             source = make_source(self.config, self.device, held_out=True)
             yield GENERATED, source.batch(0, settings.scenes, settings.frames, settings.size[0], settings.size[1])
-        for folder in settings.folders:
+        for name, folder in zip(folder_names(settings.folders), settings.folders, strict=True):
             batch = folder_batch(Path(folder), settings.folder_frames, settings.size[1])
-            yield Path(folder).name, {name: value.to(self.device) for name, value in batch.items()}
+            yield name, {key: value.to(self.device) for key, value in batch.items()}
 
     @contextmanager
     def _average_in_place(self) -> Iterator[None]:

@@ -106,6 +106,17 @@ def evenly_spaced(folder: Path, frames: int) -> list[KnownFrame]:
     return [shot[round(place)] for place in np.linspace(0, len(shot) - 1, min(frames, len(shot)))]
 
 
+def folder_names(folders: Sequence[str]) -> list[str]:
+    """A short name for each: its last part, with as many of the parts before it as it takes to tell all apart."""
+    parts = [[part for part in Path(folder).parts if part != Path(folder).anchor] for folder in folders]
+    names: list[str] = []
+    for count in range(1, max(map(len, parts), default=0) + 1):
+        names = ["_".join(each[-count:]) for each in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
 def folder_batch(folder: Path, frames: int, longer: int) -> Batch:
     """`frames` evenly spaced frames of a shot as one scene, at its own aspect, `longer` pixels along the longer side:
     as the engine prepares pictures for a network that was trained with such."""

@@ -61,7 +61,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
         solved = _solved(matched, cameras, job.known, report)
         turned = None if moves(solved[0], turned, job.known) else turned
     if turned is not None:
-        tell(turned, job.known, report)
+        tell(turned, job.known, ordered, report)
         return finish_turning(writer, source.source, frames, places, turned, job.known)
     model, mapper, known = _mapped(matched, solved, cameras, job.known, ordered, report)
     adjusted = _adjusted(model, frames, writer.staging, known, report)

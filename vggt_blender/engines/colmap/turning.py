@@ -137,17 +137,18 @@ def moves(mapped: pycolmap.Reconstruction | None, turned: Panorama, known: Known
     return held and robust_cost(mapped, FIRST_LOSS) < worth * float(np.log1p(turned.error**2).mean())
 
 
-def tell(turned: Panorama, known: Known, report: Reporter) -> None:
-    """Say what `turned` found."""
+def tell(turned: Panorama, known: Known, ordered: bool, report: Reporter) -> None:
+    """Say what `turned` found of frames that are `ordered` in time, or not."""
     report.status("The camera only turns: solved as rotation from one place, so there are no depth maps and no points.")
-    if not known.zooms and _zooms(turned):
+    if not known.zooms and _zooms(turned, known, ordered):
         report.status("The lens zooms: every frame has a focal length of its own.")
     if turned.lens_is_weak:
         report.warning(WEAK_LENS)
 
 
-def _zooms(turned: Panorama) -> bool:
-    return len(set(turned.views.focal[turned.views.placed])) > 1
+def _zooms(turned: Panorama, known: Known, ordered: bool) -> bool:
+    """Photos of several lenses have several focal lengths too: that alone is no zoom."""
+    return (ordered or known.zooms) and len(set(turned.views.focal[turned.views.placed])) > 1
 
 
 def _with_zoom(turned: Panorama, table: Observations, matches: Sequence[Match], views: Views, known: Known) -> Panorama:
@@ -222,7 +223,7 @@ def finish_turning(
         written.append(frame.solved(pose, place.depth_to_image, frame_quality(mine)))
     settings = {
         "mapper": "turns",
-        "zooms": _zooms(turned),
+        "zooms": _zooms(turned, known, source.kind != "images"),
         "lens_is_weak": turned.lens_is_weak,
         "focal_hold": turned.focal_hold,
         "pycolmap": pycolmap.__version__,
