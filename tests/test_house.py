@@ -101,6 +101,17 @@ def test_imports_follow_the_table(path: Path) -> None:
             assert name in rooms | {room, "vggt_blender"}, where
 
 
+def test_only_these_engines_look_up_to_what_stands_on_them() -> None:
+    upward = {"run.py": "refinement", "colmap/turning.py": "refinement", "worker.py": "delivery"}
+    found = {}
+    for path in (INNER / "engines").rglob("*.py"):
+        for node, owner, name in imports(path):
+            if owner == "ours" and name in ("refinement", "delivery"):
+                assert node.col_offset > 0, f"{path}:{node.lineno}: inside a function, for it imports the engines"
+                found[path.relative_to(INNER / "engines").as_posix()] = name
+    assert found == upward
+
+
 def test_root_imports_inside_its_functions() -> None:
     tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
     top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
