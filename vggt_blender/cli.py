@@ -334,11 +334,19 @@ def _evaluate(options: Arguments) -> int:
 
 
 def _export(options: Arguments) -> int:
+    from .backend.console import ConsoleView
     from .delivery.formats import export
     from .exchange.reconstruction import load_reconstruction
+    from .exchange.reporter import JobReporter
 
     reconstruction = load_reconstruction(options.folder)
-    print(export(reconstruction, options.to, Path(options.output), overwrite=options.overwrite))
+    view = ConsoleView(sys.stderr)
+    report = JobReporter("export", view.show, lambda: False)
+    try:
+        path = export(reconstruction, options.to, Path(options.output), overwrite=options.overwrite, report=report)
+    finally:
+        view.close()
+    print(path)
     return DONE
 
 
