@@ -186,6 +186,30 @@ def test_serve_answers_what_makes_no_sense(shell: Any, tmp_path: Path) -> None:
     assert status == 0
 
 
+def test_paths_that_cannot_be_are_the_failure_of_their_job_alone(shell: Any, tmp_path: Path) -> None:
+    command = shell.start("serve")
+    long, one = tmp_path / ("x" * 300), tmp_path / "one"
+    one.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(one / "a.png")
+    jobs = {
+        "no such user": ("~old plates/shot", tmp_path / "a", "not_found"),
+        "long input": (long, tmp_path / "a", "not_found"),
+        "long output": (one, long, "output"),
+        "output in a file": (one, one / "a.png/deep/out", "output"),
+        "as ever": (one, tmp_path / "a", "too_few"),
+    }
+    for name, (source, output, _) in jobs.items():
+        command.tell(type="job", id=name, inputs=[str(source)], output=str(output), engine="colmap")
+    status, output, errors = command.finish()
+    answers = [json.loads(line) for line in output.splitlines()]
+    last = {answer["job"]: answer for answer in answers if answer["type"] == "error"}
+    assert {name: answer["code"] for name, answer in last.items()} == {name: code for name, (*_, code) in jobs.items()}
+    assert last["output in a file"]["message"].startswith(f"'{one / 'a.png'}' is a file")
+    assert "Traceback" not in errors
+    assert status == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
 def test_remaining_time_is_estimated_once_something_was_measured(
     shell: Any, tmp_path: Path, slow_pictures: Path
 ) -> None:

@@ -63,6 +63,8 @@ def test_every_frozen_option_is_understood_and_shown(capsys: pytest.CaptureFixtu
         (["one", "--mask", "nothere.png"], 1, "no mask"),
         (["broken"], 1, "can be read as a picture"),
         (["one", "--output", "done"], 1, "already holds a result"),
+        (["~old plates/shot"], 1, "no file or folder"),
+        (["one", "--output", "one/a.png/out"], 1, "one/a.png' is a file, not a folder: choose another"),
     ],
 )
 def test_what_fails_says_so_in_one_line_and_leaves_nothing(

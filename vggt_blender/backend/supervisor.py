@@ -10,7 +10,6 @@ import json
 import os
 import queue
 import re
-import shutil
 import signal
 import sys
 import time
@@ -23,7 +22,7 @@ from typing import Any
 from ..exchange import messages
 from ..exchange.messages import Cancelled, JobError, Message
 from ..exchange.requests import Request, request_line
-from ..exchange.staging import OWNER, absent_folders, discard_of, new_owner, remove_empty
+from ..exchange.staging import OWNER, absent_folders, discard_of, is_nearly_full, new_owner, remove_empty
 from .process import BackendProcess
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +30,6 @@ WORKER = ("-m", "vggt_blender", "worker")
 GRACE_S = 1.0  # what a cancelled job gets to stop by itself
 TICK_S = 0.05
 DETAIL_LINES = 120
-_NEARLY_FULL = 16 * 2**20
 
 
 @dataclass
@@ -193,9 +191,8 @@ class Supervisor:
         assert self._running is not None
         detail = "".join(worker.errors.splitlines(keepends=True)[-DETAIL_LINES:])
         status = worker.exit_status or 0
-        wanted = Path(self._running.job.output)
-        output = next(path for path in (wanted, *wanted.parents) if path.exists())
-        if shutil.disk_usage(output).free < _NEARLY_FULL:
+        output = Path(self._running.job.output)
+        if is_nearly_full(output):
             return JobError("disk_full", f"The disk of '{output}' is full: free some space and solve again.", detail)
         if sys.platform != "win32" and status == -signal.SIGKILL:
             reason = "was killed, most likely for lack of memory: use fewer frames or smaller pictures"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..exchange.messages import JobError, Reporter
+from ..exchange.paths import exists, user_path
 from .display_curve import DisplayCurve
 from .frames import SourceFrame
 from .pictures import UnreadableError, read_picture
@@ -31,8 +32,8 @@ class Masks:
     """
 
     def __init__(self, path: str, frames: Sequence[SourceFrame], report: Reporter | None) -> None:
-        root = Path(path).expanduser().absolute()
-        if not root.exists():
+        root = user_path(path).absolute()
+        if not exists(root):
             raise JobError("not_found", f"There is no mask '{root}'.")
         self._files = _by_frame(root, frames) if root.is_dir() else {frame.name: root for frame in frames}
         if not self._files:

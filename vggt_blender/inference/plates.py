@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..exchange.messages import JobError
+from ..exchange.paths import exists, user_path
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".jp2", ".avif", ".exr", ".hdr", ".dpx"}
@@ -46,9 +47,9 @@ def list_source(inputs: Sequence[str], kind: str = "auto") -> Listing:
 
     Raises `JobError` where there is nothing to use or where `kind` does not fit what is there.
     """
-    paths = [Path(entry).expanduser().absolute() for entry in inputs]
+    paths = [user_path(entry).absolute() for entry in inputs]
     for path in paths:
-        if not path.exists():
+        if not exists(path):
             raise JobError("not_found", f"There is no file or folder '{path}'.")
     folders = [path for path in paths if path.is_dir()]
     if folders and len(paths) > 1:
