@@ -143,7 +143,8 @@ def _solve(options: Arguments, job: Callable[[Arguments], Job]) -> int:
     last: list[Message] = []
 
     def deliver(message: Message) -> None:
-        last[:] = [message]
+        if message["job"]:  # what answers a line of standard input that is no request has none
+            last[:] = [message]
         show(message)
 
     supervisor = Supervisor(deliver, serve.print_log if as_json or options.verbose else None)

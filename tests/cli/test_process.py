@@ -151,6 +151,33 @@ def test_serve_cancels_waiting_and_running_jobs_by_name(shell: Any, tmp_path: Pa
     assert command.message(type="error")["job"] == "c"
 
 
+def test_jobs_of_one_id_or_none_are_told_apart(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
+    command = shell.start("serve")
+
+    def submit(name: str, **entries: str) -> None:
+        command.tell(type="job", inputs=[str(many_pictures)], output=str(tmp_path / name), engine="colmap", **entries)
+
+    submit("a")
+    command.message(type="progress", job="job")
+    submit("b", id="job")  # neither this one, nor what is no job, ends the one that runs
+    assert (command.message(type="error")["job"], command.message()["type"]) == ("", "progress")
+    command.tell(type="job", id="job", inputs=[])
+    assert command.message(type="error")["job"] == ""
+    submit("c")
+    command.tell(type="cancel", job=7)
+    refused = command.message(type="error")
+    assert (refused["job"], refused["code"]) == ("", "usage")
+    command.tell(type="cancel", job="job-2")
+    assert command.message(type="error", code="cancelled")["job"] == "job-2"
+    command.message(type="progress", job="job")
+    command.tell(type="cancel", job=None)
+    assert command.message(type="error", code="cancelled")["job"] == "job"
+    submit("d")  # the same id again: it was not this one that was cancelled
+    assert command.message(job="job")["type"] == "progress"
+    command.tell(type="cancel")
+    assert command.message(type="error", code="cancelled")["job"] == "job"
+
+
 def test_serve_stops_when_nobody_reads(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
     """The program that started it died: both pipes are closed."""
     command = shell.start("serve")

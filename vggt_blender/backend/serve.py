@@ -94,15 +94,18 @@ def _obey(line: bytes, supervisor: Supervisor, only_cancel: bool) -> None:
         request = None
     kind = str(request.get("type")) if isinstance(request, dict) else None
     named = request.get("job", request.get("id")) if isinstance(request, dict) else None
-    if kind == "cancel":
-        supervisor.cancel(named if isinstance(named, str) else None)
+    if kind == "cancel" and (named is None or isinstance(named, str)):
+        supervisor.cancel(named)
+    elif kind == "cancel":
+        supervisor.refuse("", JobError("usage", f"A cancel's 'job' is an id, and absent for all jobs; not {named!r}."))
     elif only_cancel:
         return
     elif kind == "unload":
         supervisor.unload()
     elif kind in KINDS:
         try:
-            supervisor.submit(absolute(read_request(request)))
+            job = absolute(read_request(request))
+            supervisor.submit(job if "id" in request else dataclasses.replace(job, id=supervisor.free_id(job.id)))
         except JobError as failure:
             supervisor.refuse(named if isinstance(named, str) else "", failure)
         except OSError as failure:  # the current folder is gone

@@ -6,6 +6,7 @@ the heavy libraries. Every job that was submitted ends in exactly one ``done`` o
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
@@ -21,7 +22,7 @@ from typing import Any
 
 from ..exchange import messages
 from ..exchange.messages import Cancelled, JobError, Message
-from ..exchange.requests import Request, request_line
+from ..exchange.requests import Request, request_line, taken
 from ..exchange.staging import OWNER, absent_folders, discard_of, is_nearly_full, new_owner, remove_empty
 from .process import BackendProcess
 
@@ -62,16 +63,20 @@ class Supervisor:
         self._requests.put(action)
 
     def submit(self, job: Request) -> None:
-        """Queue a job."""
-        names = [waiting.id for waiting in self._waiting] + ([self._running.job.id] if self._running else [])
-        if job.id in names:
-            self.refuse(job.id, JobError("usage", f"A job '{job.id}' is already here: give each its own id."))
+        """Queue a job; one whose id another has is refused."""
+        if job.id in self._open():
+            self.refuse(job.id, taken(job.id))
         else:
             self._waiting.append(job)
 
+    def free_id(self, wanted: str) -> str:
+        """`wanted`, or with a number behind it while a job of that id has not ended."""
+        numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+        return next(name for name in itertools.chain([wanted], numbered) if name not in self._open())
+
     def refuse(self, job_id: str, failure: JobError) -> None:
-        """Answer a request that makes no job."""
-        self._deliver(messages.error(job_id, failure))
+        """Answer a request that makes no job; without its id where a job has that, which this does not end."""
+        self._deliver(messages.error("" if job_id in self._open() else job_id, failure))
 
     def cancel(self, job_id: str | None = None) -> None:
         """Stop the job, or every job where none is named. A second time is not patient."""
@@ -112,6 +117,10 @@ class Supervisor:
                     return not self._stopped
         finally:
             self._end_worker()
+
+    def _open(self) -> set[str]:
+        """Ids of the jobs that have not ended."""
+        return {job.id for job in self._waiting} | ({self._running.job.id} if self._running else set())
 
     def _serve_requests(self) -> None:
         idle = self._running is None and not self._waiting and not self._ending
