@@ -13,10 +13,11 @@ from PIL import Image
 
 from ..exchange.messages import JobError, Reporter
 from ..exchange.paths import exists, user_path
+from ..exchange.suffixes import PICTURE_SUFFIXES
 from .display_curve import DisplayCurve
 from .frames import SourceFrame
 from .pictures import UnreadableError, read_picture
-from .plates import PICTURE_SUFFIXES, plate_number
+from .plates import plate_number
 
 GROWTH = 0.006
 """Masks are drawn wider by this part of the picture's longer side: along an outline, details belong to both sides."""

@@ -10,14 +10,7 @@ from pathlib import Path
 
 from ..exchange.messages import JobError
 from ..exchange.paths import exists, user_path
-
-PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".jp2", ".avif", ".exr", ".hdr", ".dpx"}
-)
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".mxf", ".wmv"}
-    | {".flv", ".ogv", ".3gp", ".gif"}
-)
+from ..exchange.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 _PLATE = re.compile(r"(?P<name>.+[._])(?P<number>\d{4,})")
 _NUMBERED = re.compile(r"(?P<name>.*?)(?P<number>\d+)")
