@@ -46,7 +46,7 @@ def test_a_signal_stops_it_and_nothing_is_left(
     shell.wait_until_gone(command.pid, worker)
     status, output, _ = command.finish()
     last = json.loads(output.splitlines()[-1])
-    assert (status, last["type"], last["code"]) == (130, "error", "cancelled")
+    assert (status, last["type"], last["code"], last["detail"]) == (130, "error", "cancelled", "")
     assert not (tmp_path / "new").exists()
 
 

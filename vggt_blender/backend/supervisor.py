@@ -23,7 +23,7 @@ from typing import Any
 from ..exchange import messages
 from ..exchange.messages import Cancelled, JobError, Message
 from ..exchange.requests import Request, request_line, taken
-from ..exchange.staging import OWNER, absent_folders, discard_of, is_nearly_full, new_owner, remove_empty
+from ..exchange.staging import OWNER, absent_folders, discard_of, is_nearly_full, new_owner, remove_empty, written_at
 from .process import BackendProcess
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +37,7 @@ DETAIL_LINES = 120
 class _Running:
     job: Request
     made: list[Path]  # folders that the job is about to create
+    earlier: float | None  # when the result that its folder held already was written
     overdue_at: float | None = None  # set once it is cancelled
 
 
@@ -133,7 +134,8 @@ class Supervisor:
             return
 
     def _start(self, job: Request) -> None:
-        self._running = _Running(job, absent_folders(Path(job.output)))
+        output = Path(job.output)
+        self._running = _Running(job, absent_folders(output), written_at(output))
         if self._worker is None or self._worker.exit_status is not None:
             inherited = os.environ.get("PYTHONPATH")
             path = os.pathsep.join([str(ROOT), *([inherited] if inherited else [])])
@@ -178,6 +180,11 @@ class Supervisor:
         self._finish(messages.error(running.job.id, failure))
 
     def _finish(self, message: Message) -> None:
+        assert self._running is not None
+        output, earlier = Path(self._running.job.output), self._running.earlier
+        if message["type"] == "error" and written_at(output) not in (None, earlier):
+            stays = f"What was solved before that stays in '{output}'."
+            message = {**message, "detail": "\n".join(filter(None, (message["detail"], stays)))}
         self._running = None
         self._deliver(message)
 

@@ -35,6 +35,14 @@ def is_complete(folder: Path) -> bool:
     return exists(folder / DOCUMENT) and (folder / DOCUMENT).is_file()
 
 
+def written_at(folder: Path) -> float | None:
+    """When the finished reconstruction in `folder` was written (seconds of the file system's clock), or None."""
+    try:
+        return (folder / DOCUMENT).stat().st_mtime
+    except (OSError, ValueError):
+        return None
+
+
 def absent_folders(folder: Path) -> list[Path]:
     """`folder` and its parents as far as they do not exist, deepest first: what a run is about to create."""
     return [path for path in (folder, *folder.parents) if not exists(path)]
