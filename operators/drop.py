@@ -5,10 +5,8 @@ from pathlib import Path
 import bpy
 from bpy.props import CollectionProperty, StringProperty
 
+from ..vggt_blender.exchange.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from .pick_source import set_source
-
-PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dpx", ".bmp", ".tga")
-VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".mxf", ".wmv")
 
 
 def _over_3d_view(context: bpy.types.Context) -> bool:
@@ -30,7 +28,7 @@ class VGGT_OT_drop_source(bpy.types.Operator):
         if not self.directory or not names:
             self.report({"ERROR"}, "Nothing was dropped.")
             return {"CANCELLED"}
-        videos = [name for name in names if name.lower().endswith(VIDEOS)]
+        videos = [name for name in names if Path(name).suffix.lower() in VIDEO_SUFFIXES]
         if videos and len(names) > 1:
             self.report({"ERROR"}, "Drop one video by itself, or pictures only.")
             return {"CANCELLED"}
@@ -47,7 +45,7 @@ class VGGT_FH_source(bpy.types.FileHandler):
     bl_idname = "VGGT_FH_source"
     bl_label = "VGGT Source"
     bl_import_operator = "vggt.drop_source"
-    bl_file_extensions = ";".join((*PICTURES, *VIDEOS))
+    bl_file_extensions = ";".join(sorted(PICTURE_SUFFIXES | VIDEO_SUFFIXES))
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:

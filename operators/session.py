@@ -230,7 +230,7 @@ class Session:
         elif kind == "done":
             self._done(task, Path(message["path"]))
         elif message["code"] == CANCELLED:
-            self._end(task, Notice("Cancelled."))
+            self._end(task, Notice("Cancelled.", message["detail"]))
         else:
             self._end(task, Notice(message["message"], message["detail"], failed=True))
 

@@ -21,6 +21,7 @@ from .exchange.requests import Request
 from .job_options import add_hand_tracks, add_known, add_resolve_options, hand_tracks_of, job_again, known_of
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+SMOOTH_PX = 0.1
 
 Arguments = argparse.Namespace
 
@@ -90,7 +91,7 @@ def _add_reconstruct(verbs: Any) -> None:
     verb.add_argument("--mask", metavar="PATH", help="one picture or a folder of pictures: black is left out")
     verb.add_argument("--refine", action="store_true", help="bundle-adjust the result to sub-pixel")
     verb.add_argument("--smooth", action="store_true", help="smooth the camera path as far as the pictures allow")
-    verb.add_argument("--smooth-budget", type=float, default=0.1, metavar="PX", help="a frame may slip by so much")
+    verb.add_argument("--smooth-budget", type=float, metavar="PX", help=f"a frame may slip by so much ({SMOOTH_PX})")
     add_known(verb.add_argument_group("what you know of the shot"))
     add_hand_tracks(verb)
     verb.add_argument("--tracks", type=int, default=0, metavar="N", help="vggt: follow N points of the first frame")
@@ -143,7 +144,8 @@ def _solve(options: Arguments, job: Callable[[Arguments], Job]) -> int:
     last: list[Message] = []
 
     def deliver(message: Message) -> None:
-        last[:] = [message]
+        if message["job"]:  # what answers a line of standard input that is no request has none
+            last[:] = [message]
         show(message)
 
     supervisor = Supervisor(deliver, serve.print_log if as_json or options.verbose else None)
@@ -172,13 +174,20 @@ def _job(options: Arguments) -> Job:
         frames=FrameRange.parse(options.frames),
         mask=options.mask,
         refine=options.refine,
-        smooth=options.smooth_budget if options.smooth else 0.0,
+        smooth=_smooth_px(options),
         tracks=max(0, options.tracks),
         point_head=options.point_head,
         overwrite=options.overwrite,
         known=known_of(options),
         hand_tracks=hand_tracks_of(options),
     )
+
+
+def _smooth_px(options: Arguments) -> float:
+    if options.smooth_budget is not None and not options.smooth:
+        raise JobError("usage", "--smooth-budget says how much --smooth may change: give both, or neither.")
+    budget: float = SMOOTH_PX if options.smooth_budget is None else options.smooth_budget
+    return budget if options.smooth else 0.0
 
 
 def _conclude(message: Message, as_json: bool, verbose: bool) -> int:
@@ -334,11 +343,19 @@ def _evaluate(options: Arguments) -> int:
 
 
 def _export(options: Arguments) -> int:
+    from .backend.console import ConsoleView
     from .delivery.formats import export
     from .exchange.reconstruction import load_reconstruction
+    from .exchange.reporter import JobReporter
 
     reconstruction = load_reconstruction(options.folder)
-    print(export(reconstruction, options.to, Path(options.output), overwrite=options.overwrite))
+    view = ConsoleView(sys.stderr)
+    report = JobReporter("export", view.show, lambda: False)
+    try:
+        path = export(reconstruction, options.to, Path(options.output), overwrite=options.overwrite, report=report)
+    finally:
+        view.close()
+    print(path)
     return DONE
 
 

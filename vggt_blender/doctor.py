@@ -18,13 +18,14 @@ def examine() -> dict[str, Any]:
     """Plain JSON values: versions, devices, memory, models, engines and what stands in their way."""
     from .engines.run import NEEDS, choose_engine, obstacle
     from .exchange.job import Job
+    from .inference.catalog import describe
 
     return {
         "python": {"version": platform.python_version(), "executable": sys.executable},
         "system": {"name": platform.platform(), "cores": os.cpu_count(), "memory_gb": _memory_gb()},
         "libraries": {name: _version(name) for name in (*LIBRARIES, *OPTIONAL)},
         "devices": _devices(),
-        "models": _models(),
+        "models": describe(),
         "engines": {name: obstacle(name) for name in NEEDS},
         "auto_engine": choose_engine(Job(inputs=("-",), output="-")),
         "home_free_gb": round(shutil.disk_usage(Path.home()).free / 1e9, 1),
@@ -43,8 +44,7 @@ def readable(report: dict[str, Any]) -> str:
         "Devices",
         *(f"    {device['name']:<24} {device['description']}" for device in report["devices"]),
         "Models",
-        *(f"    {model['name']:<24} {model['path'] or 'not on this machine'}" for model in report["models"] or []),
-        *(["    none can be listed: huggingface_hub is missing"] if report["models"] is None else []),
+        *(f"    {model['name']:<24} {model['path'] or 'not on this machine'}" for model in report["models"]),
         "Engines",
         *(f"    {name:<24} {problem or 'ready'}" for name, problem in report["engines"].items()),
         f"'reconstruct' takes the engine '{report['auto_engine']}' unless told otherwise.",
@@ -85,12 +85,3 @@ def _devices() -> list[dict[str, str]]:
     if torch.backends.mps.is_available():
         found.append({"name": "mps", "description": "Apple GPU"})
     return found
-
-
-def _models() -> list[dict[str, Any]] | None:
-    from .inference import catalog
-
-    try:
-        return catalog.describe()
-    except ImportError:
-        return None

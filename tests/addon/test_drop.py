@@ -16,7 +16,7 @@ def test_handlers_and_their_operators_exist(bpy: ModuleType, addon: ModuleType) 
         taken = set(getattr(getattr(bpy.ops, area), name).get_rna_type().properties.keys())
         assert taken >= {"filepath"} or taken >= {"directory", "files"}
         assert all(ending.startswith(".") for ending in handler.bl_file_extensions.split(";"))
-    for ending in (".mp4", ".exr", ".jpg", ".png"):
+    for ending in (".mp4", ".exr", ".jpg", ".png", ".avif", ".jp2", ".gif", ".ogv"):
         assert ending in drop.VGGT_FH_source.bl_file_extensions.split(";")
 
 
@@ -24,6 +24,7 @@ def test_handlers_and_their_operators_exist(bpy: ModuleType, addon: ModuleType) 
     ("names", "source", "files"),
     [
         (["a.mp4"], "a.mp4", 0),
+        (["a.TS"], "a.TS", 0),
         (["a.jpg", "b.jpg", "c.jpg"], "", 3),
         (["plate.1001.exr"], "", 0),
     ],

@@ -97,6 +97,20 @@ def test_cancel_stops_it_leaves_nothing_and_the_next_job_runs(
     assert "\n" not in error["message"]
 
 
+def test_a_cancelled_id_can_be_used_again(client: LocalClient, tmp_path: Path) -> None:
+    def job(name: str) -> Job:
+        return Job((str(tmp_path / "nothing here"),), str(tmp_path / name), engine="colmap")
+
+    client.submit(job("first"))
+    with pytest.raises(JobError, match="give each its own id"):
+        client.submit(job("second"))
+    client.cancel("job")
+    assert finish(client)[-1]["type"] == "error"
+    client.cancel("job")  # too late
+    client.submit(job("third"))
+    assert finish(client)[-1]["code"] == "not_found"
+
+
 def test_close_ends_the_thread(pictures: Path, tmp_path: Path) -> None:
     client = LocalClient()
     client.submit(Job((str(tmp_path / "nothing here"),), str(tmp_path / "out"), id="b", engine="colmap"))

@@ -46,7 +46,7 @@ def test_a_signal_stops_it_and_nothing_is_left(
     shell.wait_until_gone(command.pid, worker)
     status, output, _ = command.finish()
     last = json.loads(output.splitlines()[-1])
-    assert (status, last["type"], last["code"]) == (130, "error", "cancelled")
+    assert (status, last["type"], last["code"], last["detail"]) == (130, "error", "cancelled", "")
     assert not (tmp_path / "new").exists()
 
 
@@ -151,6 +151,33 @@ def test_serve_cancels_waiting_and_running_jobs_by_name(shell: Any, tmp_path: Pa
     assert command.message(type="error")["job"] == "c"
 
 
+def test_jobs_of_one_id_or_none_are_told_apart(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
+    command = shell.start("serve")
+
+    def submit(name: str, **entries: str) -> None:
+        command.tell(type="job", inputs=[str(many_pictures)], output=str(tmp_path / name), engine="colmap", **entries)
+
+    submit("a")
+    command.message(type="progress", job="job")
+    submit("b", id="job")  # neither this one, nor what is no job, ends the one that runs
+    assert (command.message(type="error")["job"], command.message()["type"]) == ("", "progress")
+    command.tell(type="job", id="job", inputs=[])
+    assert command.message(type="error")["job"] == ""
+    submit("c")
+    command.tell(type="cancel", job=7)
+    refused = command.message(type="error")
+    assert (refused["job"], refused["code"]) == ("", "usage")
+    command.tell(type="cancel", job="job-2")
+    assert command.message(type="error", code="cancelled")["job"] == "job-2"
+    command.message(type="progress", job="job")
+    command.tell(type="cancel", job=None)
+    assert command.message(type="error", code="cancelled")["job"] == "job"
+    submit("d")  # the same id again: it was not this one that was cancelled
+    assert command.message(job="job")["type"] == "progress"
+    command.tell(type="cancel")
+    assert command.message(type="error", code="cancelled")["job"] == "job"
+
+
 def test_serve_stops_when_nobody_reads(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
     """The program that started it died: both pipes are closed."""
     command = shell.start("serve")
@@ -184,6 +211,30 @@ def test_serve_answers_what_makes_no_sense(shell: Any, tmp_path: Path) -> None:
     ]
     assert "colour" in answers[5]["message"]
     assert status == 0
+
+
+def test_paths_that_cannot_be_are_the_failure_of_their_job_alone(shell: Any, tmp_path: Path) -> None:
+    command = shell.start("serve")
+    long, one = tmp_path / ("x" * 300), tmp_path / "one"
+    one.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(one / "a.png")
+    jobs = {
+        "no such user": ("~old plates/shot", tmp_path / "a", "not_found"),
+        "long input": (long, tmp_path / "a", "not_found"),
+        "long output": (one, long, "output"),
+        "output in a file": (one, one / "a.png/deep/out", "output"),
+        "as ever": (one, tmp_path / "a", "too_few"),
+    }
+    for name, (source, output, _) in jobs.items():
+        command.tell(type="job", id=name, inputs=[str(source)], output=str(output), engine="colmap")
+    status, output, errors = command.finish()
+    answers = [json.loads(line) for line in output.splitlines()]
+    last = {answer["job"]: answer for answer in answers if answer["type"] == "error"}
+    assert {name: answer["code"] for name, answer in last.items()} == {name: code for name, (*_, code) in jobs.items()}
+    assert last["output in a file"]["message"].startswith(f"'{one / 'a.png'}' is a file")
+    assert "Traceback" not in errors
+    assert status == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
 def test_remaining_time_is_estimated_once_something_was_measured(

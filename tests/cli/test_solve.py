@@ -147,3 +147,17 @@ def test_it_stops_at_every_stage(shell: Any, shot: Path, tmp_path: Path, end: st
     os.kill(command.pid, signal.SIGINT if end == "cancel" else signal.SIGKILL)
     shell.wait_until_gone(worker, command.pid)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sends a signal")
+def test_what_was_solved_before_it_was_stopped_is_named_and_stays(shell: Any, shot: Path, tmp_path: Path) -> None:
+    options = ["--output", tmp_path / "out", "--engine", "colmap", "--refine", "--messages", "json"]
+    command = shell.start("reconstruct", shot / "plates", *options, "--frames", ":1006")
+    command.message(type="progress", stage="depth")
+    command.message(type="progress", stage="features")  # of the refinement
+    os.kill(command.pid, signal.SIGINT)
+    ended = command.message(type="error")
+    assert ended["code"] == "cancelled"
+    assert f"'{tmp_path / 'out'}'" in ended["detail"]
+    assert len(load_reconstruction(tmp_path / "out").frames) == 5
+    assert not list((tmp_path / "out").glob(".partial-*"))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vggt_blender.cli import main
+from vggt_blender.cli import _parser, main
 
 
 def paint(path: Path) -> Path:
@@ -50,6 +50,15 @@ def test_every_frozen_option_is_understood_and_shown(capsys: pytest.CaptureFixtu
         assert re.search(rf"--{option}\b", shown)
 
 
+def test_the_table_of_the_design_names_every_option() -> None:
+    rows = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8").splitlines()
+    (verbs,) = (action.choices for action in _parser()._actions if action.dest == "verb")
+    for verb in set(verbs) - {"worker"}:
+        row = next(row for row in rows if row.startswith(f"| `{verb}"))
+        options = {option for action in verbs[verb]._actions for option in action.option_strings} - {"-h", "--help"}
+        assert {option for option in options if not re.search(rf"{option}\b(?!-)", row)} == set(), verb
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
@@ -63,6 +72,8 @@ def test_every_frozen_option_is_understood_and_shown(capsys: pytest.CaptureFixtu
         (["one", "--mask", "nothere.png"], 1, "no mask"),
         (["broken"], 1, "can be read as a picture"),
         (["one", "--output", "done"], 1, "already holds a result"),
+        (["~old plates/shot"], 1, "no file or folder"),
+        (["one", "--output", "one/a.png/out"], 1, "one/a.png' is a file, not a folder: choose another"),
     ],
 )
 def test_what_fails_says_so_in_one_line_and_leaves_nothing(
@@ -141,6 +152,7 @@ def test_a_folder_without_a_result_is_one_line(tmp_path: Path, capsys: pytest.Ca
         (["resolve", "nothere", "--frames", "1:2"], 1, "no finished reconstruction in 'nothere'"),
         (["reconstruct", "one", "--output", "o", "--hand-tracks", "none.json"], 1, "no file 'none.json'"),
         (["reconstruct", "one", "--output", "o", "--hand-tracks", "bad.json"], 2, "begin with"),
+        (["reconstruct", "one", "--output", "o", "--smooth-budget", "0.2"], 2, "--smooth"),
     ],
 )
 def test_constraints_that_cannot_be_used_are_one_line(

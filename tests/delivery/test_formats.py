@@ -76,6 +76,16 @@ def test_the_cloud_leaves_out_what_is_unsure_and_keeps_to_its_limit(tmp_path: Pa
     assert 490 <= len(gather_points(result, limit=500, percentile=0)[0]) <= 500
 
 
+def test_where_no_depth_is_known_the_sparse_points_are_the_cloud(tmp_path: Path) -> None:
+    result = make(tmp_path / "r")
+    unknown = dataclasses.replace(result, depth=np.full_like(result.depth, np.nan))
+    points, colors = gather_points(unknown)
+    assert np.array_equal(points, result.points.xyz)
+    assert np.array_equal(colors, result.points.rgb)
+    with pytest.raises(JobError, match="neither depth that is known nor points"):
+        gather_points(dataclasses.replace(unknown, points=None))
+
+
 def test_ply(tmp_path: Path) -> None:
     result = make(tmp_path / "r")
     path = export(result, "ply", tmp_path / "deep/cloud.ply")

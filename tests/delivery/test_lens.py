@@ -48,7 +48,7 @@ def make(
         cv2.imwrite(str(path), ramp.astype(np.uint16)[..., ::-1])
         pose = None if focal is None else Pose(np.eye(3, 4), focal, focal, 150.0, 108.0, distortion)
         frames.append(Frame(path.name, str(path), index, 1001 + index, *SIZE, pose))
-    with ReconstructionWriter(folder) as writer:
+    with ReconstructionWriter(folder, overwrite=True) as writer:
         writer.finish(engine={"name": "t"}, source=Source("sequence", str(plates), 24.0), frames=frames)
     return load_reconstruction(folder)
 
@@ -154,6 +154,40 @@ def test_straight_plates_that_are_incomplete_are_left_alone(tmp_path: Path) -> N
     assert with_straight_plates(result) is result
     (folder / "undistorted.json").write_text("[]")
     assert with_straight_plates(result) is result
+
+
+def test_a_new_solve_overrules_straight_plates_of_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    first = make(folder, BARREL)
+    export(first, "undistorted", folder / "undistorted")
+    export(first, "chan", tmp_path / "first.chan")
+    again = make(folder, BARREL, focals=(300.0, 320.0))  # one frame of a zoom, solved again
+    said: list[str] = []
+    assert with_straight_plates(again, said.append) is again
+    assert len(said) == 1
+    assert "write them again" in said[0]
+    export(again, "chan", tmp_path / "again.chan")
+    views = [float(line.split()[-1]) for line in (tmp_path / "again.chan").read_text().splitlines()]
+    np.testing.assert_allclose(views, 2 * np.degrees(np.arctan(SIZE[1] / 2 / np.array([300.0, 320.0]))))
+    bent = make(folder, PINCUSHION)  # the same focal length
+    assert with_straight_plates(bent) is bent
+    assert with_straight_plates(make(folder, BARREL)).frames[0].pose.distortion is None  # these are of its lens
+    export(again, "undistorted", folder / "undistorted", overwrite=True)
+    straight = with_straight_plates(make(folder, BARREL, focals=(300.0, 320.0)), said.append)
+    assert [frame.pose.fx for frame in straight.frames[:2]] == [300.0, 320.0]
+    assert len(said) == 1
+
+
+def test_straight_plates_that_do_not_say_of_which_lens_they_are_are_not_used(tmp_path: Path) -> None:
+    result = make(tmp_path / "r", BARREL)
+    document = export(result, "undistorted", tmp_path / "r" / "undistorted") / "undistorted.json"
+    plates = json.loads(document.read_text())
+    for plate in plates["frames"].values():
+        del plate["plate"]
+    document.write_text(json.dumps(plates))
+    said: list[str] = []
+    assert with_straight_plates(result, said.append) is result
+    assert len(said) == 1
 
 
 def test_straight_plates_stay_in_their_folder_whatever_a_frame_is_called(tmp_path: Path) -> None:

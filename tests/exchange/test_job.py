@@ -43,6 +43,9 @@ def test_a_job_comes_back_as_it_went() -> None:
         {"inputs": "a", "output": "o"},
         {"inputs": [1], "output": "o"},
         {"inputs": ["a"], "output": None},
+        {"inputs": ["a"], "output": ""},
+        {"inputs": ["a", ""], "output": "o"},
+        {"inputs": ["a"], "output": "o", "mask": ""},
         {"inputs": ["a"], "output": "o", "extra": 1},
         {"inputs": ["a"], "output": "o", "engine": "magic"},
         {"inputs": ["a"], "output": "o", "kind": "film"},
@@ -85,6 +88,13 @@ def test_ranges_are_half_open_and_step_from_their_start(text: str, numbers: Any,
 def test_ranges_that_are_none(text: str) -> None:
     with pytest.raises(JobError, match="START:STOP:STEP"):
         FrameRange.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0:0", "5:5", "5:3", ":0", ":-2", "-3:", "-3:-1"])
+def test_ranges_that_no_source_has(text: str) -> None:
+    with pytest.raises(JobError, match=r"takes no frame|before 0") as caught:
+        FrameRange.parse(text)
+    assert caught.value.code == "usage"
 
 
 def test_messages_are_lines_that_come_back() -> None:

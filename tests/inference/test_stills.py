@@ -26,12 +26,14 @@ class Notes:
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.statuses: list[str] = []
         self.counts: list[tuple[int, int]] = []
 
     def progress(self, stage: str, done: int, total: int) -> None:
         self.counts.append((done, total))
 
-    def status(self, message: str) -> None: ...
+    def status(self, message: str) -> None:
+        self.statuses.append(message)
 
     def warning(self, message: str) -> None:
         self.warnings.append(message)
@@ -294,6 +296,27 @@ def test_masks_of_a_sequence_are_found_by_number(tmp_path: Path) -> None:
     source = open_source([str(tmp_path)], mask=str(tmp_path / "masks"))
     assert source.mask(0) is None
     assert source.mask(1).sum() == 16 * 48
+
+
+def test_masks_of_one_frame_are_put_together(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    for number in (1001, 1002):
+        Image.fromarray(quarters()).save(tmp_path / f"p.{number}.png")
+    across = np.full((48, 64), 255, np.uint8)
+    for name, hidden in {
+        "actorA.1001": np.s_[:, :16],
+        "actorB.1001": np.s_[24:],
+        "p.1002": np.s_[:, :16],  # by its name this one is the frame's
+        "other.1002": np.s_[:],
+    }.items():
+        picture = across.copy()
+        picture[hidden] = 0
+        Image.fromarray(picture).save(tmp_path / "masks" / f"{name}.png")
+    notes = Notes()
+    source = open_source([str(tmp_path)], mask=str(tmp_path / "masks"), report=notes)
+    assert source.mask(0).sum() == 48 * 24
+    assert source.mask(1).sum() == 48 * 48
+    assert "'actorA.1001.png', 'actorB.1001.png'" in notes.statuses[0]
 
 
 def test_masks_that_do_not_fit_are_a_clear_line(tmp_path: Path) -> None:

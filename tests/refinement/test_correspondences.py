@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from vggt_blender.exchange.reconstruction import Frame, Pose, Reconstruction, Source
-from vggt_blender.refinement.correspondences import features_of
+from vggt_blender.exchange.reconstruction import Frame, Pose, Reconstruction, Source, load_reconstruction
+from vggt_blender.refinement.correspondences import features_of, find_correspondences
 from vggt_blender.refinement.pairs import MOST_PARTNERS, overlapping_pairs
 from vggt_blender.refinement.views import views_of
 
@@ -38,6 +39,26 @@ def test_text_and_bars_are_no_scene_for_refinement_either(shots, painted, tmp_pa
     assert share(clean, in_bar) > 0.1
     assert share(marked, in_bar) == 0
     assert share(marked, in_text) < 0.01
+
+
+def test_working_pictures_lie_in_the_folder_and_go_again(shots, painted, tmp_path, monkeypatch) -> None:
+    shot, truth = shots["arc"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))
+    before = painted.fingerprint(tmp_path / "r")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "r/a killed run would leave them here"))
+    reconstruction, source = load_reconstruction(tmp_path / "r"), painted.open(shot)
+    views = views_of(reconstruction.frames)
+    staged = set()
+
+    class Watching(painted.Recorder):
+        def progress(self, stage: str, done: int, total: int) -> None:
+            staged.add((stage, len(list((tmp_path / "r").glob(".partial-*")))))
+
+    found = find_correspondences(source, [(0, 1), (1, 2)], views, reconstruction.folder, Watching())
+    assert found.tracks.tracks > 100
+    assert ("features", 1) in staged
+    assert ("matching", 0) in staged
+    assert painted.fingerprint(tmp_path / "r") == before
 
 
 def shot(count: int, lost: set[int], kind: str) -> Reconstruction:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..exchange import messages
 from ..exchange.messages import JobError, Message
-from ..exchange.requests import Request, request_line
+from ..exchange.requests import Request, request_line, taken
 from .environment import NO_BACKEND
 from .process import BackendProcess
 
@@ -51,7 +51,10 @@ class BackendClient:
         return bool(self._open)
 
     def submit(self, job: Request) -> None:
-        """Queue `job`, starting the backend where it does not run. Raises `JobError` where it cannot start."""
+        """Queue `job`, starting the backend where it does not run. Raises `JobError` where it cannot start, or where a
+        job of its id is open."""
+        if job.id in self._open:
+            raise taken(job.id)
         if self._process is None or self._process.exit_status is not None:
             self._process = BackendProcess(self.interpreter, self._root, self._arguments)
             self._spoke = False

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from ..exchange.messages import JobError
+from ..exchange.paths import exists, user_path
 
 VARIABLE = "VGGT_BACKEND_PYTHON"
 NO_BACKEND = "no_backend"
@@ -35,7 +36,7 @@ def find_interpreter(root: Path, chosen: str = "", set_up: Path | None = None) -
     """
     for choice, where in ((chosen, "the preferences"), (os.environ.get(VARIABLE, ""), f"the variable {VARIABLE}")):
         if choice:
-            path = Path(choice).expanduser()
+            path = user_path(choice)
             if not _is_program(path):
                 raise JobError(NO_BACKEND, f"The backend's Python in {where} is not a program: '{path}'.")
             return path.absolute()
@@ -84,7 +85,7 @@ def _recorded() -> Path | None:
 
 
 def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+    return exists(path) and path.is_file() and os.access(path, os.X_OK)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from ..exchange import messages
 from ..exchange.messages import FINAL_TYPES, Cancelled, JobError, Message
 from ..exchange.reporter import JobReporter
-from ..exchange.requests import Request
+from ..exchange.requests import Request, taken
 
 LIBRARIES = {"numpy": "numpy", "PIL": "pillow", "av": "av", "cv2": "opencv-python-headless"}
 ENGINE_LIBRARIES = ("pycolmap", "torch")
@@ -39,9 +39,8 @@ class LocalClient:
 
     def __init__(self) -> None:
         self._news: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._jobs: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._open: set[str] = set()
-        self._cancelled: set[str] = set()
+        self._jobs: queue.SimpleQueue[tuple[Request, threading.Event] | None] = queue.SimpleQueue()
+        self._open: dict[str, threading.Event] = {}  # job id -> set once it is cancelled
         self._thread: threading.Thread | None = None
 
     @property
@@ -50,7 +49,9 @@ class LocalClient:
         return bool(self._open)
 
     def submit(self, job: Request) -> None:
-        """Queue `job`. Raises `JobError` where this Python lacks what it takes."""
+        """Queue `job`. Raises `JobError` where this Python lacks what it takes, or where a job of its id is open."""
+        if job.id in self._open:
+            raise taken(job.id)
         problem = obstacle()
         if problem is not None:
             raise JobError("no_backend", problem)
@@ -60,12 +61,13 @@ class LocalClient:
             threading._register_atexit(self.close)  # type: ignore[attr-defined]
             self._thread = threading.Thread(target=self._work, name="vggt-local", daemon=True)
             self._thread.start()
-        self._open.add(job.id)
-        self._jobs.put(job)
+        self._open[job.id] = threading.Event()
+        self._jobs.put((job, self._open[job.id]))
 
     def cancel(self, job_id: str) -> None:
         """Ask the job to stop, which it does between two steps of its work."""
-        self._cancelled.add(job_id)
+        if job_id in self._open:
+            self._open[job_id].set()
 
     def messages(self, budget_s: float, wait_s: float = 0.0) -> Iterator[Message]:
         """What came in, until nothing is left or `budget_s` has passed, the caller's own work on each included."""
@@ -78,7 +80,7 @@ class LocalClient:
             wait_s = 0.0
             if message["job"] in self._open:
                 if message["type"] in FINAL_TYPES:
-                    self._open.remove(message["job"])
+                    del self._open[message["job"]]
                 yield message
             if time.perf_counter() >= deadline:
                 return
@@ -92,7 +94,8 @@ class LocalClient:
 
     def close_aside(self) -> None:
         """`close`, without waiting for it."""
-        self._cancelled |= self._open
+        for cancelled in self._open.values():
+            cancelled.set()
         self._open.clear()
         self._jobs.put(None)
         self._thread = None
@@ -100,18 +103,18 @@ class LocalClient:
     def _work(self) -> None:
         from .. import cli
 
-        while (job := self._jobs.get()) is not None:
-            self._news.put(self._run(job))
+        while (queued := self._jobs.get()) is not None:
+            self._news.put(self._run(*queued))
         cli.unload_here()
 
-    def _run(self, job: Request) -> Message:
+    def _run(self, job: Request, cancelled: threading.Event) -> Message:
         """The job's last message."""
         from .. import cli
 
         try:
-            if job.id in self._cancelled:
+            if cancelled.is_set():
                 raise Cancelled
-            reporter = JobReporter(job.id, self._news.put, lambda: job.id in self._cancelled)
+            reporter = JobReporter(job.id, self._news.put, cancelled.is_set)
             return messages.done(job.id, str(cli.run_here(job, reporter)))
         except JobError as failure:
             return messages.error(job.id, failure)

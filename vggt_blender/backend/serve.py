@@ -13,13 +13,13 @@ import select
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..exchange import messages
 from ..exchange.documents import parse_json
 from ..exchange.job import Job
 from ..exchange.messages import JobError, Message
+from ..exchange.paths import exists, user_path
 from ..exchange.requests import KINDS, Request, read_request
 from ..exchange.standard_input import take_standard_input
 from .supervisor import Supervisor
@@ -64,7 +64,7 @@ def absolute(request: Request) -> Request:
     if not isinstance(request, Job):
         return dataclasses.replace(request, folder=_absolute(request.folder), output=_absolute(request.output))
     job = request
-    model = job.model if job.model is None or not Path(job.model).expanduser().exists() else _absolute(job.model)
+    model = job.model if job.model is None or not exists(user_path(job.model)) else _absolute(job.model)
     return dataclasses.replace(
         job,
         inputs=tuple(_absolute(path) for path in job.inputs),
@@ -75,7 +75,7 @@ def absolute(request: Request) -> Request:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(user_path(path).absolute())
 
 
 def _read(lines: BinaryIO, supervisor: Supervisor, only_cancel: bool) -> None:
@@ -94,17 +94,23 @@ def _obey(line: bytes, supervisor: Supervisor, only_cancel: bool) -> None:
         request = None
     kind = str(request.get("type")) if isinstance(request, dict) else None
     named = request.get("job", request.get("id")) if isinstance(request, dict) else None
-    if kind == "cancel":
-        supervisor.cancel(named if isinstance(named, str) else None)
+    if kind == "cancel" and (named is None or isinstance(named, str)):
+        supervisor.cancel(named)
+    elif kind == "cancel":
+        supervisor.refuse("", JobError("usage", f"A cancel's 'job' is an id, and absent for all jobs; not {named!r}."))
     elif only_cancel:
         return
     elif kind == "unload":
         supervisor.unload()
     elif kind in KINDS:
         try:
-            supervisor.submit(absolute(read_request(request)))
+            job = absolute(read_request(request))
+            supervisor.submit(job if "id" in request else dataclasses.replace(job, id=supervisor.free_id(job.id)))
         except JobError as failure:
             supervisor.refuse(named if isinstance(named, str) else "", failure)
+        except OSError as failure:  # the current folder is gone
+            reason = f"Its paths cannot be used ({failure.strerror}): give absolute ones."
+            supervisor.refuse(named if isinstance(named, str) else "", JobError("usage", reason))
     else:
         supervisor.refuse(
             named if isinstance(named, str) else "",

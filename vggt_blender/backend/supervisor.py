@@ -6,11 +6,11 @@ the heavy libraries. Every job that was submitted ends in exactly one ``done`` o
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
 import re
-import shutil
 import signal
 import sys
 import time
@@ -22,8 +22,8 @@ from typing import Any
 
 from ..exchange import messages
 from ..exchange.messages import Cancelled, JobError, Message
-from ..exchange.requests import Request, request_line
-from ..exchange.staging import OWNER, absent_folders, discard_of, new_owner, remove_empty
+from ..exchange.requests import Request, request_line, taken
+from ..exchange.staging import OWNER, absent_folders, discard_of, is_nearly_full, new_owner, remove_empty, written_at
 from .process import BackendProcess
 
 ROOT = Path(__file__).parents[2]
@@ -31,13 +31,13 @@ WORKER = ("-m", "vggt_blender", "worker")
 GRACE_S = 1.0  # what a cancelled job gets to stop by itself
 TICK_S = 0.05
 DETAIL_LINES = 120
-_NEARLY_FULL = 16 * 2**20
 
 
 @dataclass
 class _Running:
     job: Request
     made: list[Path]  # folders that the job is about to create
+    earlier: float | None  # when the result that its folder held already was written
     overdue_at: float | None = None  # set once it is cancelled
 
 
@@ -64,16 +64,20 @@ class Supervisor:
         self._requests.put(action)
 
     def submit(self, job: Request) -> None:
-        """Queue a job."""
-        names = [waiting.id for waiting in self._waiting] + ([self._running.job.id] if self._running else [])
-        if job.id in names:
-            self.refuse(job.id, JobError("usage", f"A job '{job.id}' is already here: give each its own id."))
+        """Queue a job; one whose id another has is refused."""
+        if job.id in self._open():
+            self.refuse(job.id, taken(job.id))
         else:
             self._waiting.append(job)
 
+    def free_id(self, wanted: str) -> str:
+        """`wanted`, or with a number behind it while a job of that id has not ended."""
+        numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+        return next(name for name in itertools.chain([wanted], numbered) if name not in self._open())
+
     def refuse(self, job_id: str, failure: JobError) -> None:
-        """Answer a request that makes no job."""
-        self._deliver(messages.error(job_id, failure))
+        """Answer a request that makes no job; without its id where a job has that, which this does not end."""
+        self._deliver(messages.error("" if job_id in self._open() else job_id, failure))
 
     def cancel(self, job_id: str | None = None) -> None:
         """Stop the job, or every job where none is named. A second time is not patient."""
@@ -115,6 +119,10 @@ class Supervisor:
         finally:
             self._end_worker()
 
+    def _open(self) -> set[str]:
+        """Ids of the jobs that have not ended."""
+        return {job.id for job in self._waiting} | ({self._running.job.id} if self._running else set())
+
     def _serve_requests(self) -> None:
         idle = self._running is None and not self._waiting and not self._ending
         try:
@@ -126,7 +134,8 @@ class Supervisor:
             return
 
     def _start(self, job: Request) -> None:
-        self._running = _Running(job, absent_folders(Path(job.output)))
+        output = Path(job.output)
+        self._running = _Running(job, absent_folders(output), written_at(output))
         if self._worker is None or self._worker.exit_status is not None:
             inherited = os.environ.get("PYTHONPATH")
             path = os.pathsep.join([str(ROOT), *([inherited] if inherited else [])])
@@ -171,6 +180,11 @@ class Supervisor:
         self._finish(messages.error(running.job.id, failure))
 
     def _finish(self, message: Message) -> None:
+        assert self._running is not None
+        output, earlier = Path(self._running.job.output), self._running.earlier
+        if message["type"] == "error" and written_at(output) not in (None, earlier):
+            stays = f"What was solved before that stays in '{output}'."
+            message = {**message, "detail": "\n".join(filter(None, (message["detail"], stays)))}
         self._running = None
         self._deliver(message)
 
@@ -193,9 +207,8 @@ class Supervisor:
         assert self._running is not None
         detail = "".join(worker.errors.splitlines(keepends=True)[-DETAIL_LINES:])
         status = worker.exit_status or 0
-        wanted = Path(self._running.job.output)
-        output = next(path for path in (wanted, *wanted.parents) if path.exists())
-        if shutil.disk_usage(output).free < _NEARLY_FULL:
+        output = Path(self._running.job.output)
+        if is_nearly_full(output):
             return JobError("disk_full", f"The disk of '{output}' is full: free some space and solve again.", detail)
         if sys.platform != "win32" and status == -signal.SIGKILL:
             reason = "was killed, most likely for lack of memory: use fewer frames or smaller pictures"

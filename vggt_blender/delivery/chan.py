@@ -17,19 +17,19 @@ from ..exchange.undistorted import with_straight_plates
 from ..geometry.gltf_axes import camera_matrix_y_up
 
 
-def write(reconstruction: Reconstruction, path: Path, _report: Reporter) -> None:
+def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     """Frames that were placed, under the plate's own numbers (stills: 1, 2, 3, ...), with the field of view of the
     straightened plates where there are some."""
     lines = []
     previous = np.zeros(3)
-    for frame in with_straight_plates(reconstruction).frames:
+    for frame in with_straight_plates(reconstruction, report.warning).frames:
         if frame.pose is None:
             continue
         matrix = camera_matrix_y_up(frame.pose.camera_from_world)
         previous = _unwrapped(euler_zxy(matrix[:3, :3]), previous)
         view = math.degrees(2 * math.atan(frame.height / (2 * frame.pose.fy)))
-        number = frame.index + 1 if frame.number is None else frame.number
-        lines.append("\t".join([str(number), *(f"{value:.9g}" for value in (*matrix[:3, 3], *previous, view))]))
+        values = (*matrix[:3, 3], *previous, view)
+        lines.append("\t".join([str(frame.plate_number), *(f"{value:.9g}" for value in values)]))
     if not lines:
         raise JobError("nothing", "No frame of this reconstruction was placed: there is no camera to write.")
     path.write_text("\n".join(lines) + "\n", encoding="ascii")

@@ -23,21 +23,23 @@ def gather_points(
     """World points (P, 3) in OpenCV's axes and their sRGB colors (P, 3), at most `limit`.
 
     From the depth maps, without the least confident `percentile` percent; from the sparse points where there is no
-    depth. Raises `JobError` where there is neither.
+    depth that is known. Raises `JobError` where there is neither.
     """
-    if reconstruction.depth is not None:
-        return _from_depth(reconstruction, limit, percentile, report)
+    dense = _from_depth(reconstruction, limit, percentile, report)
+    if dense is not None:
+        return dense
     if reconstruction.points is not None and len(reconstruction.points.xyz):
         step = -(-len(reconstruction.points.xyz) // limit)
         return reconstruction.points.xyz[::step], reconstruction.points.rgb[::step]
-    raise JobError("nothing", "This reconstruction has neither depth nor points to write.")
+    raise JobError("nothing", "This reconstruction has neither depth that is known nor points to write.")
 
 
 def _from_depth(
     reconstruction: Reconstruction, limit: int, percentile: float, report: Reporter
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]] | None:
     depth, confidence, color = reconstruction.depth, reconstruction.confidence, reconstruction.color
-    assert depth is not None
+    if depth is None:
+        return None
     assert confidence is not None
     assert color is not None
     frames = [
@@ -48,7 +50,7 @@ def _from_depth(
     known = [np.isfinite(depth[position]) & (depth[position] > 0) for position, _, _ in frames]
     total = sum(int(mask.sum()) for mask in known)
     if total == 0:
-        raise JobError("nothing", "This reconstruction has no depth that is known.")
+        return None
     chance = np.random.default_rng(0)  # regular steps would leave stripes; the same seed, the same cloud
     sample = [
         chance.choice(confidence[position][mask], 4096)

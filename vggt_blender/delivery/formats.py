@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..exchange.messages import JobError, Reporter
+from ..exchange.paths import exists, user_path
 from ..exchange.reporter import SILENCE
-from ..exchange.staging import make_staging
+from ..exchange.staging import make_folder, make_staging
 
 if TYPE_CHECKING:
     from ..exchange.reconstruction import Reconstruction
@@ -28,15 +29,11 @@ def export(
     Raises `JobError` where the output exists (and `overwrite` is not set), cannot be written, or where the
     reconstruction has nothing that the format can hold; `Cancelled` where `report` says so.
     """
-    output = output.expanduser().absolute()
-    if output.is_dir() and any(output.iterdir()) if to in FOLDERS else output.exists():
-        if not overwrite:
-            raise JobError("exists", f"'{output}' is already there: choose another name, or have it overwritten.")
-        if to not in FOLDERS and output.is_dir():
-            raise JobError("output", f"'{output}' is a folder: name a file.")
+    output = user_path(output).absolute()
     writer = importlib.import_module(f".{to}", __package__)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        _check_free(output, to in FOLDERS, overwrite)
+        make_folder(output if to in FOLDERS and exists(output) else output.parent)
         staging = make_staging(output.parent)
         try:
             writer.write(reconstruction, staging / output.name, report)
@@ -46,6 +43,16 @@ def export(
     except OSError as failure:
         raise JobError("output", f"Cannot write '{output}': {failure.strerror or failure}.") from None
     return output
+
+
+def _check_free(output: Path, folder: bool, overwrite: bool) -> None:
+    """Raises `JobError` where something is there that is not to be overwritten, or cannot be."""
+    if not exists(output):
+        return
+    if not folder and output.is_dir():
+        raise JobError("output", f"'{output}' is a folder: name a file.")
+    if not overwrite and (not folder or (output.is_dir() and any(output.iterdir()))):
+        raise JobError("exists", f"'{output}' is already there: choose another name, or have it overwritten.")
 
 
 def _move(staged: Path, output: Path) -> None:

@@ -21,11 +21,12 @@ def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     glTF knows neither an off-centre lens nor distortion: both are left out.
     """
     points, colors = gather_points(reconstruction, report=report)
+    plates = with_straight_plates(reconstruction, report.warning)
     scene = trimesh.Scene({"points": trimesh.PointCloud(points_to_y_up(points), colors)})
 
     def add_cameras(tree: dict[str, Any]) -> None:
         cameras, nodes = tree.setdefault("cameras", []), tree["nodes"]
-        for frame in with_straight_plates(reconstruction).frames:
+        for frame in plates.frames:
             if frame.pose is not None:
                 nodes.append(_node(frame, len(cameras)))
                 cameras.append(_camera(frame))

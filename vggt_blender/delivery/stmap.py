@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Pose, Reconstruction
+from ..exchange.undistorted import plate_of
 from ..geometry.cameras import Lens
 from ..geometry.stmaps import StraightPicture, st_coordinates, straight_picture
 from .exr import write_exr
@@ -31,13 +32,13 @@ def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     alike = len({(frame.width, frame.height, _terms(pose)) for frame, pose in placed}) == 1
     document = {}
     chosen = placed[:1] if alike else placed
-    for position, (frame, pose) in enumerate(chosen):
+    for position, (frame, _) in enumerate(chosen):
         report.progress("lens", position, len(chosen))
-        ending = "" if alike else f".{frame.index + 1 if frame.number is None else frame.number:04d}"
+        ending = "" if alike else f".{frame.plate_number:04d}"
         picture = picture_of(frame)
         _write_map(path / f"undistort{ending}.exr", picture.undistort_map(), (frame.width, frame.height))
         _write_map(path / f"redistort{ending}.exr", picture.redistort_map(), picture.size)
-        document[f"undistort{ending}.exr"] = _description(picture, pose)
+        document[f"undistort{ending}.exr"] = _description(picture, frame)
     (path / "lens.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
@@ -58,11 +59,10 @@ def _write_map(path: Path, pixels: NDArray[np.float64], size: tuple[int, int]) -
     write_exr(path, {"R": coordinates[..., 0], "G": coordinates[..., 1], "B": blank})
 
 
-def _description(picture: StraightPicture, pose: Pose) -> dict[str, object]:
+def _description(picture: StraightPicture, frame: Frame) -> dict[str, object]:
     straight = picture.straight_lens
     return {
-        "plate": {"width": picture.width, "height": picture.height, "fx": pose.fx, "fy": pose.fy, "cx": pose.cx,
-                  "cy": pose.cy, "distortion": pose.distortion},
+        "plate": plate_of(frame),
         "straight": {"width": picture.size[0], "height": picture.size[1], "fx": straight.fx, "fy": straight.fy,
                      "cx": straight.cx, "cy": straight.cy},
     }  # fmt: skip

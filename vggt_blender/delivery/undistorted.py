@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Reconstruction
-from ..exchange.undistorted import PLATES
+from ..exchange.undistorted import PLATES, plate_of
 from ..geometry.stmaps import StraightPicture
 from .exr import write_exr
 from .stmap import picture_of
@@ -51,7 +51,7 @@ def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
         lens = picture.straight_lens
         document[frame.name] = {
             "file": file.name, "width": picture.size[0], "height": picture.size[1],
-            "fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy,
+            "fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy, "plate": plate_of(frame),
         }  # fmt: skip
     report.progress("plates", len(chosen), len(chosen))
     (path / PLATES).write_text(json.dumps({"frames": document}, indent=1), encoding="utf-8")
@@ -80,7 +80,7 @@ def _one_size(pictures: list[StraightPicture], shot: bool) -> list[StraightPictu
 def _stems(frames: Sequence[Frame], kind: str) -> list[str]:
     """The files' names without ending, no two alike on any system; a frame's own name may be that of any path."""
     if kind != "images":
-        return [f"undistorted.{frame.index + 1 if frame.number is None else frame.number:04d}" for frame in frames]
+        return [f"undistorted.{frame.plate_number:04d}" for frame in frames]
     stems: list[str] = []
     taken = set()
     for position, frame in enumerate(frames):
@@ -95,15 +95,11 @@ def _stems(frames: Sequence[Frame], kind: str) -> list[str]:
 def _reader(reconstruction: Reconstruction) -> Any:
     """A function from a frame to its picture (H, W, 3), BGR, as deep as the plate is."""
     if reconstruction.source.kind != "video":
-        return lambda frame: _read_file(_absolute(reconstruction, frame.path), frame)
+        return lambda frame: _read_file(reconstruction.file_of(frame), frame)
     from ..inference.frames import open_source
 
-    video = open_source([str(_absolute(reconstruction, reconstruction.source.path))], kind="video")
+    video = open_source([str(reconstruction.file_of(reconstruction.frames[0]))], kind="video")
     return lambda frame: np.ascontiguousarray(video.read(frame.index)[..., ::-1])
-
-
-def _absolute(reconstruction: Reconstruction, path: str) -> Path:
-    return Path(path) if Path(path).is_absolute() else (reconstruction.folder / path).absolute()
 
 
 def _read_file(path: Path, frame: Frame) -> NDArray[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import shutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from ..exchange.estimate import Stage, plan_of
 from ..exchange.job import Job
 from ..exchange.known import Distance, Known
 from ..exchange.messages import Cancelled, JobError, Reporter, expect
+from ..exchange.staging import is_nearly_full
 from ..exchange.writer import DISK_FULL, ReconstructionWriter
 from ..inference.frames import FrameSource, open_source
 from ..inference.square_pixels import with_square_pixels
@@ -28,8 +28,6 @@ NEEDS = {"colmap": "pycolmap", "vggt": "torch"}
 """The library that each engine cannot do without."""
 
 FEWEST_FRAMES = {"colmap": 2, "vggt": 1}
-
-_NEARLY_FULL = 16 * 2**20
 
 
 def run_job(job: Job, report: Reporter) -> Path:
@@ -220,7 +218,7 @@ def _one_clear_line(job: Job) -> Iterator[None]:
         ) from None
     except Exception as failure:
         full = isinstance(failure, OSError) and failure.errno in DISK_FULL
-        if full or _is_nearly_full(Path(job.output)):
+        if full or is_nearly_full(Path(job.output)):
             raise JobError(
                 "disk_full",
                 f"The disk of '{job.output}' is full: free some space or choose another output folder.",
@@ -232,11 +230,3 @@ def _one_clear_line(job: Job) -> Iterator[None]:
             f"The solve failed unexpectedly ({type(failure).__name__}: {reason}).",
             traceback.format_exc(),
         ) from None
-
-
-def _is_nearly_full(folder: Path) -> bool:
-    existing = next((path for path in (folder, *folder.absolute().parents) if path.exists()), None)
-    try:
-        return existing is not None and shutil.disk_usage(existing).free < _NEARLY_FULL
-    except OSError:
-        return False

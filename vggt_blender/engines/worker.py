@@ -48,6 +48,7 @@ class _Inbox:
             if request["type"] == "cancel":
                 self._cancelled.add(request["job"])
             else:
+                self._cancelled.discard(request.get("id"))  # meant for an earlier job of this id
                 self.requests.put(request)
         self.ended.set()
         self.requests.put(None)

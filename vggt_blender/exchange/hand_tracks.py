@@ -21,6 +21,7 @@ from typing import Any
 
 from .documents import read_json
 from .messages import JobError
+from .paths import user_path
 
 FORMAT, VERSION = "vggt-hand-tracks", 1
 LARGEST_FILE = 64 * 2**20
@@ -83,7 +84,7 @@ class HandTracks:
 
 def load_hand_tracks(path: Path | str) -> HandTracks:
     """Read a file of hand tracks. Raises `JobError`."""
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         document = read_json(path, LARGEST_FILE)
     except FileNotFoundError:

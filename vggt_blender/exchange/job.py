@@ -27,12 +27,19 @@ LARGEST_SMOOTH = 10.0
 class FrameRange:
     """A half-open choice of frames, ``START:STOP:STEP``; None means open.
 
-    Counts 0-based indices in the source, or the plate's own numbers for an image sequence.
+    Counts 0-based indices in the source, or the plate's own numbers for an image sequence. Raises `JobError` where no
+    source could have such a frame.
     """
 
     start: int | None = None
     stop: int | None = None
     step: int = 1
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.start < 0:
+            raise JobError("usage", f"The range {self} begins before 0: frames are not counted from the end.")
+        if self.stop is not None and self.stop <= (self.start or 0):
+            raise JobError("usage", f"The range {self} takes no frame: STOP, the first one left out, is after START.")
 
     @classmethod
     def parse(cls, text: str) -> FrameRange:
@@ -100,8 +107,12 @@ class Job:
     resolve: bool = False
 
     def __post_init__(self) -> None:
-        if not self.inputs:
+        if not self.inputs or not all(self.inputs):
             raise JobError("usage", "No pictures given: name image files, one folder or one video.")
+        if not self.output:
+            raise JobError("usage", "No 'output' given: name a folder for the result.")
+        if self.mask == "":
+            raise JobError("usage", "No mask given: name a picture or a folder, or leave it out.")
         if not 0 <= self.smooth <= LARGEST_SMOOTH:
             raise JobError("usage", f"Smoothing takes 0 to {LARGEST_SMOOTH:g} pixels a frame, not {self.smooth:g}.")
         for name, value, allowed in (

@@ -89,6 +89,11 @@ class Frame:
     def registered(self) -> bool:
         return self.pose is not None
 
+    @property
+    def plate_number(self) -> int:
+        """The plate's own number; a frame without one counts from 1 by its place in the source."""
+        return self.index + 1 if self.number is None else self.number
+
 
 RESIDUAL, OBSERVATIONS = "residual_px", "observations"
 """Entries of a frame: the median distance (source pixels) of what it sees from where the solution puts it; how many."""

@@ -9,11 +9,17 @@ from typing import Any
 
 from .export import Export
 from .job import Job
+from .messages import JobError
 
 Request = Job | Export
 """What is queued, run, cancelled and answered alike."""
 
 KINDS: dict[str, type[Job] | type[Export]] = {Job.TYPE: Job, Export.TYPE: Export}
+
+
+def taken(job_id: str) -> JobError:
+    """What is wrong with a second request of the id `job_id` while the first has not ended."""
+    return JobError("usage", f"A job '{job_id}' is already here, so another was not taken: give each its own id.")
 
 
 def request_line(request: Request) -> dict[str, Any]:

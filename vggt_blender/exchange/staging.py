@@ -16,6 +16,9 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from .messages import JobError
+from .paths import exists, nearest_existing
+
 DOCUMENT = "reconstruction.json"
 ARRAYS = ("depth.npy", "confidence.npy", "color.npy", "points.npz", "tracks.npz")
 
@@ -23,17 +26,42 @@ OWNER = "VGGT_STAGING_OWNER"
 """The variable that names the owner of what a process stages; without it the process is its own."""
 
 _PREFIX = ".partial-"
+_NEARLY_FULL = 16 * 2**20
 _LEAVING, _LEFT = "leaving", "left"  # the earlier result while it is moved out, and once it is out as a whole
 
 
 def is_complete(folder: Path) -> bool:
     """Whether `folder` holds a finished reconstruction."""
-    return (folder / DOCUMENT).is_file()
+    return exists(folder / DOCUMENT) and (folder / DOCUMENT).is_file()
+
+
+def written_at(folder: Path) -> float | None:
+    """When the finished reconstruction in `folder` was written (seconds of the file system's clock), or None."""
+    try:
+        return (folder / DOCUMENT).stat().st_mtime
+    except (OSError, ValueError):
+        return None
 
 
 def absent_folders(folder: Path) -> list[Path]:
     """`folder` and its parents as far as they do not exist, deepest first: what a run is about to create."""
-    return [path for path in (folder, *folder.parents) if not path.exists()]
+    return [path for path in (folder, *folder.parents) if not exists(path)]
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its parents where they are not there. Raises `JobError` where one is a file, else OSError."""
+    there = nearest_existing(folder)
+    if not there.is_dir():
+        raise JobError("output", f"'{there}' is a file, not a folder: choose another place to write to.")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def is_nearly_full(folder: Path) -> bool:
+    """Whether the disk that `folder` is on, or would be, has no room left to speak of."""
+    try:
+        return shutil.disk_usage(nearest_existing(folder)).free < _NEARLY_FULL
+    except OSError:
+        return False
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
@@ -124,7 +152,7 @@ def _machine() -> str:
 def _stagings(folder: Path) -> list[tuple[Path, int, str]]:
     """Of this machine: each with its process and its owner."""
     found = []
-    for staging in folder.glob(f"{_PREFIX}{_machine()}-*"):
+    for staging in folder.glob(f"{_PREFIX}{_machine()}-*") if exists(folder) else ():
         pid, _, rest = staging.name.removeprefix(f"{_PREFIX}{_machine()}-").partition("-")
         if pid.isdecimal():
             found.append((staging, int(pid), rest.partition("-")[0]))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .messages import JobError
 from .reconstruction import FORMAT, VERSION, Frame, Points, Source, Tracks
-from .staging import DOCUMENT, absent_folders, is_complete, make_staging, put_in_place, remove_empty
+from .staging import DOCUMENT, absent_folders, is_complete, make_folder, make_staging, put_in_place, remove_empty
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -40,7 +40,7 @@ class ReconstructionWriter:
         self._made = absent_folders(self.folder)
         with self._writing():
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                make_folder(self.folder)
                 self._staging = make_staging(self.folder)
             except OSError:
                 remove_empty(self._made)

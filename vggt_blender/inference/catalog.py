@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..exchange.messages import JobError, Reporter
+from ..exchange.paths import exists, user_path
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,8 @@ def locate(model: str | None) -> Path:
         if path is None:
             raise JobError("no_model", f"{name} is not on this machine: run 'models download {name}'.")
         return path
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = user_path(name)
+    if not exists(path) or not path.is_file():
         raise JobError("no_model", f"'{name}' is neither a known model ({', '.join(CATALOG)}) nor a file.")
     return path
 

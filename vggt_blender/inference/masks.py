@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..exchange.messages import JobError, Reporter
+from ..exchange.paths import exists, user_path
+from ..exchange.suffixes import PICTURE_SUFFIXES
 from .display_curve import DisplayCurve
 from .frames import SourceFrame
 from .pictures import UnreadableError, read_picture
-from .plates import PICTURE_SUFFIXES, plate_number
+from .plates import plate_number
 
 GROWTH = 0.006
 """Masks are drawn wider by this part of the picture's longer side: along an outline, details belong to both sides."""
@@ -27,25 +30,34 @@ class Masks:
     """One picture for every frame, or a folder with a picture per frame; what they hide is drawn a little wider.
 
     In a folder a mask belongs to the frame whose file name or stem it has (``plate.0001.jpg``: ``plate.0001.png`` or
-    ``plate.0001.jpg.png``), else to the frame with its number. Raises `JobError` where nothing fits.
+    ``plate.0001.jpg.png``), else to the frame with its number. What any of a frame's masks hides is hidden. Raises
+    `JobError` where nothing fits.
     """
 
     def __init__(self, path: str, frames: Sequence[SourceFrame], report: Reporter | None) -> None:
-        root = Path(path).expanduser().absolute()
-        if not root.exists():
+        root = user_path(path).absolute()
+        if not exists(root):
             raise JobError("not_found", f"There is no mask '{root}'.")
-        self._files = _by_frame(root, frames) if root.is_dir() else {frame.name: root for frame in frames}
+        self._files = _by_frame(root, frames) if root.is_dir() else {frame.name: [root] for frame in frames}
         if not self._files:
             raise JobError("mask", f"No mask in '{root}' has the name or number of a frame.")
         missing = [frame.name for frame in frames if frame.name not in self._files]
         if missing and report is not None:
             report.warning(f"{len(missing)} of {len(frames)} frames have no mask ('{missing[0]}' first): used whole.")
+        several = next((files for files in self._files.values() if len(files) > 1), None)
+        if several is not None and report is not None:
+            names = ", ".join(f"'{path.name}'" for path in several)
+            report.status(f"Masks of one frame are put together ({names}): what any of them hides is left out.")
 
     def read(self, frame: SourceFrame) -> NDArray[np.bool_] | None:
         """True (H, W) where `frame` may be used; None where it has no mask."""
-        path = self._files.get(frame.name)
-        if path is None:
+        files = self._files.get(frame.name)
+        if files is None:
             return None
+        usable = np.logical_and.reduce([self._read(path, frame) for path in files])
+        return grown(usable, round(GROWTH * max(frame.width, frame.height)))
+
+    def _read(self, path: Path, frame: SourceFrame) -> NDArray[np.bool_]:
         try:
             picture = read_picture(path)
         except UnreadableError as failure:
@@ -60,7 +72,7 @@ class Masks:
         if (height, width) != (frame.height, frame.width):
             resized = Image.fromarray(usable).resize((frame.width, frame.height), Image.Resampling.NEAREST)
             usable = np.asarray(resized, bool)
-        return grown(usable, round(GROWTH * max(frame.width, frame.height)))
+        return usable
 
 
 def grown(usable: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
@@ -88,16 +100,18 @@ def boxed(usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
         usable = result
 
 
-def _by_frame(folder: Path, frames: Sequence[SourceFrame]) -> dict[str, Path]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    by_stem = {path.stem.casefold(): path for path in files}
-    by_number = {plate_number(path): path for path in files}
-    found: dict[str, Path] = {}
+def _by_frame(folder: Path, frames: Sequence[SourceFrame]) -> dict[str, list[Path]]:
+    by_stem: defaultdict[str, list[Path]] = defaultdict(list)
+    by_number: defaultdict[int | None, list[Path]] = defaultdict(list)
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES):
+        by_stem[path.stem.casefold()].append(path)
+        by_number[plate_number(path)].append(path)
+    found: dict[str, list[Path]] = {}
     for frame in frames:
         name = Path(frame.name).name.casefold()
-        path = by_stem.get(name) or by_stem.get(Path(name).stem if frame.path.casefold().endswith(name) else name)
-        if path is None and frame.number is not None:
-            path = by_number.get(frame.number)
-        if path is not None:
-            found[frame.name] = path
+        files = by_stem.get(name) or by_stem.get(Path(name).stem if frame.path.casefold().endswith(name) else name)
+        if files is None and frame.number is not None:
+            files = by_number.get(frame.number)
+        if files is not None:
+            found[frame.name] = files
     return found

@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..exchange.messages import JobError
-
-PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".jp2", ".avif", ".exr", ".hdr", ".dpx"}
-)
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".mxf", ".wmv"}
-    | {".flv", ".ogv", ".3gp", ".gif"}
-)
+from ..exchange.paths import exists, user_path
+from ..exchange.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 _PLATE = re.compile(r"(?P<name>.+[._])(?P<number>\d{4,})")
 _NUMBERED = re.compile(r"(?P<name>.*?)(?P<number>\d+)")
@@ -46,9 +40,9 @@ def list_source(inputs: Sequence[str], kind: str = "auto") -> Listing:
 
     Raises `JobError` where there is nothing to use or where `kind` does not fit what is there.
     """
-    paths = [Path(entry).expanduser().absolute() for entry in inputs]
+    paths = [user_path(entry).absolute() for entry in inputs]
     for path in paths:
-        if not path.exists():
+        if not exists(path):
             raise JobError("not_found", f"There is no file or folder '{path}'.")
     folders = [path for path in paths if path.is_dir()]
     if folders and len(paths) > 1:

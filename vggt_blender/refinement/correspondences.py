@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pycolmap
@@ -16,6 +17,7 @@ from ..engines.colmap.features import Features, Look, working_picture
 from ..engines.colmap.matching import verified_pairs
 from ..engines.colmap.scene_features import scene_features
 from ..exchange.messages import Reporter
+from ..exchange.writer import ReconstructionWriter
 from ..inference.frames import FrameSource
 from .tracks import Observations, build_tracks
 from .views import Views
@@ -49,22 +51,27 @@ class Found:
 
 
 def find_correspondences(
-    source: FrameSource, pairs: Sequence[tuple[int, int]], views: Views, report: Reporter
+    source: FrameSource, pairs: Sequence[tuple[int, int]], views: Views, folder: Path, report: Reporter
 ) -> Correspondences:
-    """Match and verify `pairs` of the source's frames and join what holds into tracks."""
-    features = features_of(source, report)
+    """Match and verify `pairs` of the source's frames and join what holds into tracks.
+
+    Working pictures pass through a staging folder in `folder`, a reconstruction's, where even a killed run's are
+    cleared away. Raises `JobError` where it cannot be written.
+    """
+    with ReconstructionWriter(folder, overwrite=True) as writer:
+        features = features_of(source, report, writer.staging)
     return correspond(features, pairs, views, report)
 
 
-def features_of(source: FrameSource, report: Reporter) -> list[Features]:
-    """Features of every frame in working pixels, as engine `colmap` finds them."""
+def features_of(source: FrameSource, report: Reporter, scratch: Path | None = None) -> list[Features]:
+    """Features of every frame in working pixels, as engine `colmap` finds them; `scratch` as in `find_features`."""
 
     def looks() -> Iterator[Look]:
         for position, picture in enumerate(source):
             report.progress("features", position, len(source.frames))
             yield working_picture(picture), source.mask(position)
 
-    features = scene_features(looks(), report, ordered=source.source.kind != "images")
+    features = scene_features(looks(), report, ordered=source.source.kind != "images", scratch=scratch)
     report.progress("features", len(source.frames), len(source.frames))
     return features
 

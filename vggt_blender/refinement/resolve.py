@@ -165,7 +165,7 @@ def _solved(
 ) -> tuple[Adjusted, Mask, Agreement, Agreement]:
     """The cameras of all taking part, with those of `part.again` that are better, and how the tracks agreed."""
     ordered = reconstruction.source.kind != "images"
-    found = find_correspondences(pictures, _pairs(part, ordered), part.views, report)
+    found = find_correspondences(pictures, _pairs(part, ordered), part.views, reconstruction.folder, report)
     train, held_out = hold_out(found.tracks)
     old = views_of([reconstruction.frames[k] for k in part.positions])
     report.progress("adjusting", 0, 1)

@@ -140,7 +140,8 @@ def _refined(
     if known.holds_focal or not (known.zooms or _is_said_to_zoom(reconstruction.engine)):
         views = sharing_lenses(views)
     if found.correspondences is None:
-        found.correspondences = find_correspondences(source, overlapping_pairs(reconstruction, views), views, report)
+        pairs = overlapping_pairs(reconstruction, views)
+        found.correspondences = find_correspondences(source, pairs, views, reconstruction.folder, report)
     refined = refine_views(found.correspondences, given, views, report, known, trusted)
     return _in_world(refined, views)
 

@@ -122,7 +122,8 @@ def smooth(
         before = views_of(reconstruction.frames)
         matched = None if found is None else found.correspondences
         if matched is None:
-            matched = find_correspondences(source, _placed_pairs(reconstruction, before), before, report)
+            pairs = _placed_pairs(reconstruction, before)
+            matched = find_correspondences(source, pairs, before, reconstruction.folder, report)
         table = longest(matched.tracks.keep(before.placed[matched.tracks.frame], least=3), TRACKS, len(before))
         if table.tracks < FEWEST_TRACKS:
             raise Refusal(f"only {table.tracks} details could be followed through three or more frames.")

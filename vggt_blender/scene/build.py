@@ -97,7 +97,8 @@ def build_scene(
     elif new:
         level(root, reconstruction, structure)
     build_filters(root, timeline)
-    plates = with_straight_plates(reconstruction)  # depth and points belong to the plate as shot
+    stale: list[str] = []
+    plates = with_straight_plates(reconstruction, stale.append)  # depth and points belong to the plate as shot
     cameras = _build_cameras(holder, root, plates, timeline, size)
     if options.setup_scene != "keep":
         _follow_plate(scene, plates, timeline, cameras, holder.find(RENDER_CAMERA))
@@ -121,7 +122,11 @@ def build_scene(
         point_cloud=cloud,
         sparse_cloud=sparse,
         planes=planes,
-        warnings=_warnings(plates, options, scene, next(iter(cameras.values()))) + _sideways(list(cameras.values())),
+        warnings=[
+            *stale,
+            *_warnings(plates, options, scene, next(iter(cameras.values()))),
+            *_sideways(list(cameras.values())),
+        ],
     )
 
 

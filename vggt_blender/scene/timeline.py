@@ -23,13 +23,13 @@ class Timeline:
     def of(cls, reconstruction: Reconstruction) -> Timeline:
         frames = reconstruction.frames
         shot = reconstruction.source.kind != "images"
-        numbers = [_plate_number(frame) for frame in frames] if shot else []
+        numbers = [frame.plate_number for frame in frames] if shot else []
         fits = not numbers or (min(numbers) >= 0 and max(numbers) <= LAST_FRAME)
         return cls(frames, shot, 0 if fits else min(numbers) - 1)
 
     def frame(self, position: int) -> int:
         """The scene frame of input frame `position`: a shot's own number, a still's place in the row from 1."""
-        return _plate_number(self.frames[position]) - self.shift if self.shot else position + 1
+        return self.frames[position].plate_number - self.shift if self.shot else position + 1
 
     @property
     def first(self) -> int:
@@ -38,10 +38,6 @@ class Timeline:
     @property
     def last(self) -> int:
         return max((self.frame(position) for position in range(len(self.frames))), default=1)
-
-
-def _plate_number(frame: Frame) -> int:
-    return frame.index + 1 if frame.number is None else frame.number
 
 
 def frame_rate(fps: float) -> tuple[int, float]:
