@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 import bpy
-import numpy as np
 
 from ..vggt_blender.exchange.reconstruction import DOCUMENT, Reconstruction
 from .saving import travelling
@@ -45,18 +44,7 @@ def list_result(scene: bpy.types.Scene, reconstruction: Reconstruction) -> None:
     entry.engine = str(reconstruction.engine.get("name", ""))
     entry.total = len(reconstruction.frames)
     entry.registered = sum(frame.registered for frame in reconstruction.frames)
-    entry.residual = _residual(reconstruction)
+    residual = reconstruction.residual
+    entry.residual = -1.0 if residual is None else residual
     entry.date = datetime.fromtimestamp((folder / DOCUMENT).stat().st_mtime).strftime("%Y-%m-%d %H:%M")
     scene.vggt.active_result = positions[0] if positions else len(results) - 1
-
-
-def _residual(reconstruction: Reconstruction) -> float:
-    """What the engine reports as its residual in pixels, else the mean of its points' errors; -1 where unknown."""
-    reported = reconstruction.engine.get("residual_px")
-    if isinstance(reported, int | float) and np.isfinite(reported):
-        return float(reported)
-    points = reconstruction.points
-    known = None if points is None else np.isfinite(points.error) & (points.observations > 0)
-    if points is None or known is None or not known.any():
-        return -1.0
-    return float(np.average(points.error[known], weights=points.observations[known]))

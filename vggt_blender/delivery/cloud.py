@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Reconstruction
 from ..exchange.reporter import SILENCE
-from ..geometry.cameras import Lens, sample_pixels, unproject
+from ..geometry.cameras import sample_pixels, unproject
 
 POINT_LIMIT = 2_000_000
 CONFIDENCE_PERCENTILE = 20.0
@@ -65,9 +65,8 @@ def _from_depth(
         rows, columns = np.nonzero(mask & (confidence[position] >= threshold))
         kept = chance.permutation(len(rows))[: int(len(rows) * share)] if share < 1 else slice(None)
         rows, columns = rows[kept], columns[kept]
-        lens = Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion)
         pixels = sample_pixels((depth.shape[1], depth.shape[2]), depth_to_image)[rows, columns]
-        points = unproject(pixels, depth[position][rows, columns], pose.camera_from_world, lens)
+        points = unproject(pixels, depth[position][rows, columns], pose.camera_from_world, pose.lens)
         finite = np.isfinite(points).all(axis=1)
         clouds.append(points[finite].astype(np.float32))
         colors.append(color[position][rows, columns][finite])

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Pose, Reconstruction
 from ..exchange.undistorted import plate_of
-from ..geometry.cameras import Lens
 from ..geometry.stmaps import StraightPicture, st_coordinates, straight_picture
 from .exr import write_exr
 
@@ -46,7 +45,7 @@ def picture_of(frame: Frame) -> StraightPicture:
     """The straight picture of a registered frame."""
     pose = frame.pose
     assert pose is not None
-    return straight_picture(Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion), frame.width, frame.height)
+    return straight_picture(pose.lens, frame.width, frame.height)
 
 
 def _terms(pose: Pose) -> tuple[object, ...]:

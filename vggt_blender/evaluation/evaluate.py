@@ -33,7 +33,7 @@ def evaluate(reconstruction: Reconstruction, truth: Truth) -> Report:
     """Compare cameras, lens and depth, frame by frame and over the shot. Raises `JobError` where no frame is known."""
     pairs = match(reconstruction, truth)
     solved = [pair for pair in pairs if pair.frame.registered]
-    residual = _residual(reconstruction)
+    residual = reconstruction.residual
     if not solved:
         blank = tuple(FrameError(pair.frame.name, False) for pair in pairs)
         return Report(len(truth.frames), len(pairs), 0, blank, residual=residual)
@@ -97,20 +97,6 @@ def _has_path(known: Array, pairs: Sequence[Pair]) -> bool:
 
 def _pooled(errors: Sequence[Array]) -> Spread | None:
     return _spread(np.concatenate(errors)) if errors else None
-
-
-def _residual(reconstruction: Reconstruction) -> float | None:
-    """What the engine reports as ``residual_px``, else the mean of its points' errors over their observations."""
-    reported = reconstruction.engine.get("residual_px")
-    if isinstance(reported, int | float) and np.isfinite(reported):
-        return float(reported)
-    points = reconstruction.points
-    if points is None or not len(points.error):
-        return None
-    known = np.isfinite(points.error) & (points.observations > 0)
-    if not known.any():
-        return None
-    return float(np.average(points.error[known], weights=points.observations[known]))
 
 
 def _frame_errors(

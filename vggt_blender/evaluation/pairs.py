@@ -36,8 +36,7 @@ class Pair:
     @property
     def lens(self) -> Lens:
         """The solved lens."""
-        pose = self.pose
-        return Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion)
+        return self.pose.lens
 
     @property
     def true_lens(self) -> Lens:

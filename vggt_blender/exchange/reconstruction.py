@@ -1,8 +1,8 @@
 """The reconstruction folder, read: what an engine solved, as plain arrays and JSON.
 
-This module may import the standard library and numpy only. World axes are OpenCV's (x right, y down, z forward), the
-centre of the top-left pixel is at (0.5, 0.5), lengths are in one scene unit. The folder comes from strangers: every
-field is checked, arrays are never unpickled, and sizes must agree before anything is used.
+This module may import the standard library, numpy and `geometry` only. World axes are OpenCV's (x right, y down, z
+forward), the centre of the top-left pixel is at (0.5, 0.5), lengths are in one scene unit. The folder comes from
+strangers: every field is checked, arrays are never unpickled, and sizes must agree before anything is used.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.cameras import Lens
 from .archives import Kinds, Shape, read_archive
 from .documents import read_json
 from .messages import JobError
@@ -64,6 +65,11 @@ class Pose:
     cx: float
     cy: float
     distortion: tuple[float, float, float, float, float] | None = None
+
+    @property
+    def lens(self) -> Lens:
+        """The lens alone."""
+        return Lens(self.fx, self.fy, self.cx, self.cy, self.distortion)
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,18 @@ class Reconstruction:
         """Where the picture (or the video) of `frame` lies; relative paths count from the reconstruction folder."""
         path = Path(self.source.path if self.source.kind == "video" else frame.path)
         return path if path.is_absolute() else (self.folder / path).absolute()
+
+    @property
+    def residual(self) -> float | None:
+        """What the engine reports as ``residual_px``, else the mean of its points' errors over their observations."""
+        reported = self.engine.get("residual_px")
+        if isinstance(reported, int | float) and math.isfinite(reported):
+            return float(reported)
+        points = self.points
+        known = None if points is None else np.isfinite(points.error) & (points.observations > 0)
+        if points is None or known is None or not known.any():
+            return None
+        return float(np.average(points.error[known], weights=points.observations[known]))
 
     def inputs(self) -> tuple[str, ...]:
         """The video, or the pictures, that it was made from."""

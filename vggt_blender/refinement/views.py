@@ -101,7 +101,7 @@ def views_of(frames: Sequence[Frame], known: Known = NOTHING) -> Views:
         pose, donor = frames[nearest[k]].pose, frames[nearest[k]]
         assert pose is not None
         ratio = scales[k] * max(frame.width, frame.height) / max(donor.width, donor.height)
-        lens = Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion).scaled(ratio, ratio)
+        lens = pose.lens.scaled(ratio, ratio)
         if (frame.width, frame.height) != (donor.width, donor.height):
             lens = replace(lens, cx=scales[k] * frame.width / 2, cy=scales[k] * frame.height / 2)
         poses.append(pose.camera_from_world)

@@ -14,7 +14,7 @@ def lens_of(frame: Frame) -> Lens:
     """The lens of a registered frame."""
     pose = frame.pose
     assert pose is not None
-    return Lens(pose.fx, pose.fy, pose.cx, pose.cy, pose.distortion)
+    return pose.lens
 
 
 def lens_bend(frame: Frame) -> float:
