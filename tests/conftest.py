@@ -167,7 +167,7 @@ def many_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def slow_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that is looked through quickly, but not for features. Read only."""
-    return repeated(tmp_path_factory.mktemp("slow"), 60, (1500, 2000))
+    return repeated(tmp_path_factory.mktemp("slow"), 60, (480, 640))
 
 
 @pytest.fixture(scope="session")
