@@ -1,23 +1,43 @@
-"""Slow tests run last, so that a mistake shows early; what set-up and downloads need: wheels, and a small hub; and
-what every result must keep to, wherever it is written."""
+"""Slow tests run last, so that a mistake shows early; programs that tests start, and a folder for what they leave; what
+set-up and downloads need: wheels, and a small hub; and what every result must keep to, wherever it is written."""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import importlib.util
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2  # noqa: F401  before pycolmap, whose copy of the same libraries otherwise corrupts the heap
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PATIENCE_S = 300.0  # nothing takes so long, not on a slow machine under load either: it hangs
+
+
+def pytest_configure() -> None:
+    """What Blender, torch and the programs under test put into the system's folder for temporary files, or leave there
+    when they are killed, goes into a folder that ends with the tests; `tmp_path` stays where it is."""
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="vggt-tests-")
+    os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder))
+    tempfile.tempdir = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # before Blender's own, so it runs after that
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +63,111 @@ def _nothing_mapped_is_moved(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(writer, "put_in_place", watched)
     yield
     assert not mapped
+
+
+class Programs:
+    """Programs that a test starts. One that hangs is killed with all that it started, so that whoever reads from it
+    comes to the end, and the test fails with what it had read. What is left ends with the test."""
+
+    def __init__(self) -> None:
+        self._watched: list[tuple[subprocess.Popen[str], threading.Timer]] = []
+        self._hung: list[str] = []
+
+    def start(self, command: Sequence[str | Path], **options: Any) -> subprocess.Popen[str]:
+        """With pipes and text, unless `options` of `subprocess.Popen` say otherwise; in a session of its own."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, **{**pipes, "start_new_session": True, **options})
+        timer = threading.Timer(PATIENCE_S, self._give_up, [process])
+        timer.daemon = True
+        timer.start()
+        self._watched.append((process, timer))
+        return process
+
+    def run(self, command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
+        """To its end, with what it said on both streams."""
+        process = self.start(command, **{"stdin": None, "stderr": subprocess.PIPE, **options})
+        output, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def _give_up(self, process: subprocess.Popen[str]) -> None:
+        self._hung.append(f"killed after {PATIENCE_S:.0f} s: {process.args}")
+        self._kill(process)
+
+    def _kill(self, process: subprocess.Popen[str]) -> None:
+        running = process.poll() is None
+        for pid in self.family(process.pid) if running else []:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+        if sys.platform != "win32":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # what outlived it holds its pipes
+
+    def close(self) -> None:
+        for process, timer in self._watched:
+            timer.cancel()
+            self._kill(process)
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):  # what it can no longer be told
+                        pipe.close()
+        assert not self._hung, self._hung
+
+    def children(self, pid: int) -> list[int]:
+        found: list[int] = []
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in task.read_text().split()]
+        return found
+
+    def family(self, pid: int) -> list[int]:
+        """The process and, where the system tells, everything below it."""
+        return [pid, *(one for child in self.children(pid) for one in self.family(child))]
+
+    def is_alive(self, pid: int) -> bool:
+        """Whether `pid` runs; a zombie does not."""
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """An assertion where it does not come true."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.01)
+
+    def wait_until_gone(self, *pids: int) -> None:
+        self.wait_until(lambda: not any(self.is_alive(pid) for pid in pids))
+
+
+@pytest.fixture
+def programs() -> Iterator[Programs]:
+    made = Programs()
+    yield made
+    made.close()
+
+
+def repeated(folder: Path, count: int, size: tuple[int, int]) -> Path:
+    """One picture of noise, `size` (height, width), under `count` names."""
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(np.random.default_rng(1).integers(0, 255, (*size, 3), np.uint8)).save(folder / "0.jpg")
+    for number in range(1, count):
+        os.link(folder / "0.jpg", folder / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def many_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that takes a good while to look through. Read only."""
+    return repeated(tmp_path_factory.mktemp("many"), 5000, (1500, 2000))
+
+
+@pytest.fixture(scope="session")
+def slow_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is looked through quickly, but not for features. Read only."""
+    return repeated(tmp_path_factory.mktemp("slow"), 60, (480, 640))
 
 
 @pytest.fixture(scope="session")

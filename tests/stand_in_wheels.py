@@ -14,10 +14,11 @@ MODULES = {"pillow": "PIL", "opencv-python-headless": "cv2"}
 
 
 def fetch_uv(folder: Path) -> str:
-    """Put uv's wheel into `folder`; returns why it cannot be had, or nothing."""
+    """Put uv's wheel into `folder`; returns why it cannot be had, or nothing. A network that hangs is given up soon."""
     source = (ROOT / "vggt_blender" / "backend" / "uv_wheel.py").read_text(encoding="utf-8")
     version = re.search(r'^VERSION = "([^"]+)"', source, re.MULTILINE)[1]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
+    command += ["--timeout", "30", "--retries", "1"]
     done = subprocess.run([*command, f"uv=={version}"], capture_output=True, text=True, check=False)
     return done.stderr.strip()[-200:] if done.returncode or not any(folder.glob("uv-*")) else ""
 

@@ -18,7 +18,7 @@ from vggt_blender.exchange.reconstruction import load_reconstruction
 
 ROOT = Path(__file__).parents[2]
 SPEAKER = str(Path(__file__).with_name("speaker.py"))
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 @pytest.fixture

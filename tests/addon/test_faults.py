@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
-import numpy as np
 import pytest
 
 from vggt_blender.exchange.reconstruction import load_reconstruction
@@ -20,26 +20,19 @@ pytest.importorskip("pycolmap")
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts, and reads /proc")
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 @pytest.fixture
-def desk(bpy: ModuleType, addon: ModuleType, tmp_path: Path) -> SimpleNamespace:
+def desk(bpy: ModuleType, addon: ModuleType, many_pictures: Path) -> SimpleNamespace:
     """The add-on with the real backend, an earlier result, and pictures that take it long."""
-    image = pytest.importorskip("PIL.Image")
-    plates = tmp_path / "plates"
-    plates.mkdir()
-    noise = np.random.default_rng(1).integers(0, 255, (1500, 2000, 3), np.uint8)
-    image.fromarray(noise).save(plates / "0.jpg")
-    for number in range(1, 2000):
-        os.link(plates / "0.jpg", plates / f"{number}.jpg")
     preferences = bpy.context.preferences.addons["vggt_matchmove"].preferences
     speaker = preferences.interpreter
     bpy.context.scene.vggt.source = "/pictures/solve"
     bpy.ops.vggt.solve()
     preferences.interpreter = sys.executable
     settings = bpy.context.scene.vggt
-    settings.source, settings.engine, settings.kind = str(plates), "colmap", "images"
+    settings.source, settings.engine, settings.kind = str(many_pictures), "colmap", "images"
     return SimpleNamespace(
         session=addon.operators.session.session,
         preferences=preferences,
@@ -66,31 +59,6 @@ def step_until(desk: SimpleNamespace, condition: Callable[[], bool]) -> None:
         desk.session.step(wait_s=0.02)
 
 
-def family(pid: int) -> list[int]:
-    """The process and everything below it."""
-    below = [
-        int(child) for tasks in Path(f"/proc/{pid}/task").glob("*/children") for child in tasks.read_text().split()
-    ]
-    return [pid, *(one for child in below for one in family(child))]
-
-
-def gone(pids: list[int]) -> bool:
-    """Whether all of them end in time."""
-    deadline = time.monotonic() + PATIENCE_S
-    while any(is_alive(pid) for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def check_all_is_well(bpy: ModuleType, desk: SimpleNamespace) -> None:
     """The earlier result is whole, and the next job works."""
     assert len(load_reconstruction(desk.earlier).frames) == 5
@@ -103,16 +71,16 @@ def check_all_is_well(bpy: ModuleType, desk: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("who", ["backend", "worker"])
-def test_killed_in_the_middle(bpy: ModuleType, desk: SimpleNamespace, who: str) -> None:
+def test_killed_in_the_middle(bpy: ModuleType, desk: SimpleNamespace, programs: Any, who: str) -> None:
     task = begin(bpy, desk)
     step_until(desk, lambda: task.total > 0)
-    everyone = family(desk.session.client.pid)
+    everyone = programs.family(desk.session.client.pid)
     assert len(everyone) > 1
     os.kill(everyone[0 if who == "backend" else 1], signal.SIGKILL)
     step_until(desk, lambda: task.ended)
     assert "killed" in task.failure.message
     assert "\n" not in task.failure.message
-    assert gone(everyone[1:] if who == "worker" else everyone)
+    programs.wait_until_gone(*(everyone[1:] if who == "worker" else everyone))
     assert not Path(task.job.output).exists()
     check_all_is_well(bpy, desk)
 
@@ -213,15 +181,19 @@ if end == "killed":
 
 
 @pytest.mark.parametrize(("end", "run_in"), [("closed", "process"), ("killed", "process"), ("closed", "here")])
-def test_blender_ends_in_the_middle(desk: SimpleNamespace, tmp_path: Path, end: str, run_in: str) -> None:
-    plates, results = tmp_path / "plates", tmp_path / "of the other"
-    command = [sys.executable, "-c", BLENDER, str(ROOT), str(plates), str(results), end, run_in]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as blender:
-        assert blender.stdout is not None
-        pid = next(int(line.split()[1]) for line in blender.stdout if line.startswith("PID"))
-        everyone = family(pid)
-        assert len(everyone) > 1 or run_in == "here"
-        blender.communicate("go\n", timeout=PATIENCE_S)
+def test_blender_ends_in_the_middle(many_pictures: Path, programs: Any, tmp_path: Path, end: str, run_in: str) -> None:
+    results = tmp_path / "of the other"
+    blender = programs.start([sys.executable, "-c", BLENDER, ROOT, many_pictures, results, end, run_in])
+    said = []
+    for line in blender.stdout:
+        said.append(line)
+        if line.startswith("PID"):
+            break
+    assert said, "it ended before it could say anything"
+    assert said[-1].startswith("PID"), said
+    everyone = programs.family(int(said[-1].split()[1]))
+    assert len(everyone) > 1 or run_in == "here"
+    blender.communicate("go\n")
     assert blender.returncode == (0 if end == "closed" else -signal.SIGKILL)
-    assert gone(everyone)
+    programs.wait_until_gone(*everyone)
     assert not results.exists()

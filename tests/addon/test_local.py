@@ -23,7 +23,7 @@ from vggt_blender.exchange.reconstruction import load_reconstruction
 
 pytest.importorskip("pycolmap")
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 @pytest.fixture

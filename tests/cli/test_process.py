@@ -135,8 +135,17 @@ def test_without_its_supervisor_the_worker_ends(
     assert not (tmp_path / "out").exists()
 
 
+PATIENT = """
+from vggt_blender.backend import supervisor
+supervisor.GRACE_S = float("inf")
+"""
+
+
 def test_serve_cancels_waiting_and_running_jobs_by_name(shell: Any, tmp_path: Path, many_pictures: Path) -> None:
-    command = shell.start("serve")
+    """With all the time that its worker needs to stop by itself; the tests of one that does not are above."""
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside/sitecustomize.py").write_text(PATIENT)
+    command = shell.start("serve", beside=tmp_path / "beside")
     for name in ("a", "b", "c"):
         command.tell(type="job", id=name, inputs=[str(many_pictures)], output=str(tmp_path / name), engine="colmap")
     command.message(type="progress", job="a")
@@ -146,7 +155,7 @@ def test_serve_cancels_waiting_and_running_jobs_by_name(shell: Any, tmp_path: Pa
     command.tell(type="cancel", job="a")
     assert command.message(type="error")["job"] == "a"
     command.message(type="progress", job="c")
-    assert command.worker() == worker, "a worker that stopped in time is kept"
+    assert command.worker() == worker, "a worker that stopped by itself is kept"
     command.tell(type="cancel")
     assert command.message(type="error")["job"] == "c"
 
@@ -249,32 +258,42 @@ def test_remaining_time_is_estimated_once_something_was_measured(
     command.finish()
 
 
-def test_a_terminal_sees_one_line_that_is_rewritten(tmp_path: Path, slow_pictures: Path) -> None:
+def test_a_terminal_sees_one_line_that_is_rewritten(programs: Any, tmp_path: Path, slow_pictures: Path) -> None:
+    import fcntl
     import pty
+    import termios
 
-    pid, terminal = pty.fork()
-    if pid == 0:
-        root = Path(__file__).parents[2]
-        os.chdir(root)
-        arguments = ["reconstruct", str(slow_pictures), "--output", str(tmp_path / "out"), "--engine", "colmap"]
-        os.execv(sys.executable, [sys.executable, "-m", "vggt_blender", *arguments])
-    seen = b""
-    while b" left" not in seen:
-        seen += os.read(terminal, 4096)
+    terminal, inner = pty.openpty()
+    arguments = ["reconstruct", slow_pictures, "--output", tmp_path / "out", "--engine", "colmap"]
+    process = programs.start(
+        [sys.executable, "-m", "vggt_blender", *arguments],
+        cwd=Path(__file__).parents[2],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), inner),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # what is typed there reaches it as signals
+    )
+    os.close(inner)
+    seen = read_terminal(terminal, until=b" left")
     os.write(terminal, b"\x03")  # Ctrl-C, as typed
-    try:
-        while chunk := os.read(terminal, 4096):
-            seen += chunk
-    except OSError:  # the terminal closes with its last process
-        pass
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 130
+    seen += read_terminal(terminal, until=None)
+    os.close(terminal)
+    assert process.wait() == 130
     bars = [line for line in seen.split(b"\r") if b"/60" in line]
     assert len(bars) > 3
     assert all(b"\n" not in line for line in bars[:-1])
     assert b" left" in bars[-1]
     assert b"Cancelled." in seen
     assert not (tmp_path / "out").exists()
+
+
+def read_terminal(terminal: int, until: bytes | None) -> bytes:
+    """What it shows until it shows `until`, or to its end."""
+    seen = b""
+    try:
+        while until is None or until not in seen:
+            seen += os.read(terminal, 4096)
+    except OSError:  # the terminal closes with its last process
+        assert until is None, f"it ended without {until!r}: {seen!r}"
+    return seen
 
 
 NOISE = """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -315,14 +315,8 @@ print("same" if np.allclose(depth(), exact, rtol=1e-5) else "different")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its own address space as Linux does")
-def test_run_goes_on_with_smaller_chunks_when_memory_runs_out(checkpoint: Path) -> None:
-    process = subprocess.run(
-        [sys.executable, "-c", EXHAUSTED, str(ROOT), str(checkpoint)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def test_run_goes_on_with_smaller_chunks_when_memory_runs_out(checkpoint: Path, programs: Any) -> None:
+    process = programs.run([sys.executable, "-c", EXHAUSTED, ROOT, checkpoint])
     assert process.returncode == 0, process.stderr
     lines = process.stdout.splitlines()
     assert lines[-1] == "same"

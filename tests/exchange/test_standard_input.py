@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,14 +29,10 @@ print(lines)
 """
 
 
-def test_only_its_owner_reads_it() -> None:
-    command = [sys.executable, "-c", PROGRAM]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write("first\n")
-        assert process.stdout.readline() == "0 '' b''\n"
-        process.stdin.write("second\n")
-        process.stdin.close()
-        assert process.stdout.read() == "[b'first\\n', b'second\\n']\n"
+def test_only_its_owner_reads_it(programs: Any) -> None:
+    process = programs.start([sys.executable, "-c", PROGRAM], cwd=ROOT, bufsize=1)
+    process.stdin.write("first\n")
+    assert process.stdout.readline() == "0 '' b''\n"
+    process.stdin.write("second\n")
+    process.stdin.close()
+    assert process.stdout.read() == "[b'first\\n', b'second\\n']\n"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,28 +47,27 @@ print(json.dumps(result))
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def download(url: str, home: Path, **environment: str) -> dict:
-    variables = {
-        "PATH": "",
-        "HF_HOME": str(home),
-        "HF_ENDPOINT": url,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_ETAG_TIMEOUT": "2",
-        **environment,
-    }
-    process = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(ROOT), COMMIT],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout.splitlines()[-1])
+@pytest.fixture
+def download(programs: Any) -> Callable[..., dict]:
+    """Download the small model from a hub into a home, in a process of its own; what came of it."""
+
+    def run(url: str, home: Path, **environment: str) -> dict:
+        variables = {
+            "PATH": "",
+            "HF_HOME": str(home),
+            "HF_ENDPOINT": url,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_ETAG_TIMEOUT": "2",
+            **environment,
+        }
+        process = programs.run([sys.executable, "-c", PROGRAM, ROOT, COMMIT], env=variables)
+        assert process.returncode == 0, process.stderr
+        return json.loads(process.stdout.splitlines()[-1])
+
+    return run
 
 
-def test_download_reports_verifies_and_is_found_again(hub: Any, tmp_path: Path) -> None:
+def test_download_reports_verifies_and_is_found_again(download: Any, hub: Any, tmp_path: Path) -> None:
     result = download(hub.url, tmp_path)
     assert result == {"same": True, "cached": True, "stages": ["download", "verify"]}
     assert hub.paths == {f"/facebook/VGGT-1B/resolve/{COMMIT}/model.safetensors"}
@@ -77,7 +76,7 @@ def test_download_reports_verifies_and_is_found_again(hub: Any, tmp_path: Path) 
     assert len(hub.ranges) == asked, "a model that is here is not fetched again"
 
 
-def test_interrupted_download_resumes(hub: Any, tmp_path: Path) -> None:
+def test_interrupted_download_resumes(download: Any, hub: Any, tmp_path: Path) -> None:
     hub.drop_after = 15_000_000
     first = download(hub.url, tmp_path)
     assert first["cached"] is False
@@ -89,14 +88,14 @@ def test_interrupted_download_resumes(hub: Any, tmp_path: Path) -> None:
     assert not hub.ranges[0].startswith("bytes=0-")
 
 
-def test_file_that_is_not_the_published_one_is_removed(hub: Any, tmp_path: Path) -> None:
+def test_file_that_is_not_the_published_one_is_removed(download: Any, hub: Any, tmp_path: Path) -> None:
     hub.content = hub.content[:-1] + b"!"
     result = download(hub.url, tmp_path)
     assert result["code"] == "broken"
     assert result["cached"] is False
 
 
-def test_gated_model_names_the_page_and_the_login(hub: Any, tmp_path: Path) -> None:
+def test_gated_model_names_the_page_and_the_login(download: Any, hub: Any, tmp_path: Path) -> None:
     hub.gated = True
     result = download(hub.url, tmp_path)
     assert result["code"] == "gated"
@@ -105,7 +104,7 @@ def test_gated_model_names_the_page_and_the_login(hub: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("environment", [{}, {"HF_HUB_OFFLINE": "1"}])
-def test_unreachable_hub_is_one_clear_line(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_unreachable_hub_is_one_clear_line(download: Any, tmp_path: Path, environment: dict[str, str]) -> None:
     result = download("http://127.0.0.1:9", tmp_path, **environment)
     assert result["code"] == "offline"
     assert "\n" not in result["message"]

@@ -48,7 +48,7 @@ check("a new scene is made on request", len(bpy.data.scenes) == 2)
 solve = part("operators.solve")
 job = solve.Job(("/pictures/hold",), str(scratch / "never"))
 session.start(Path(preferences.interpreter), job, "never", bpy.context.scene, "keep")
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 120
 while session.task.total == 0 and time.monotonic() < deadline:
     session.step(wait_s=0.1)
 say(f"LEFT {session.client.pid}")

@@ -48,7 +48,7 @@ def set_up() -> Steps:
     yield from picture("setup-dialog")
     check("nothing starts before the answer", not setup().running)
     press("Return")
-    yield from until(lambda: setup().running, 5.0)
+    yield from until(lambda: setup().running)
     yield from picture("setup-running")
     yield from until(lambda: not setup().running)
     check("the backend is set up", session().notice is None, session().notice)
@@ -64,9 +64,9 @@ def cancelled() -> Steps:
     click(bpy.ops.vggt.setup_backend)
     yield 0.5
     press("Return")
-    yield from until(lambda: setup().running, 5.0)
+    yield from until(lambda: setup().running)
     click(bpy.ops.vggt.cancel_setup)
-    yield from until(lambda: not setup().running, 20.0)
+    yield from until(lambda: not setup().running)
     notice = session().notice
     check("cancel stops it", notice is not None and notice.message == "Cancelled.", notice)
     check("what worked before still does", part("operators.locations").interpreter(bpy.context).is_file())
@@ -79,13 +79,13 @@ def in_preferences() -> Steps:
     yield from picture("setup-preferences")
     with bpy.context.temp_override(**place("PREFERENCES", "WINDOW")):
         bpy.ops.vggt.remove_backend("EXEC_DEFAULT")
-    yield from until(lambda: not setup().running, 20.0)
+    yield from until(lambda: not setup().running)
     check("Remove leaves nothing", not part("operators.locations").backend_folder(bpy.context).exists())
     for wheel in Path(WHEELS).glob("trimesh-*"):
         wheel.unlink()
     with bpy.context.temp_override(**place("PREFERENCES", "WINDOW")):
         bpy.ops.vggt.setup_backend("EXEC_DEFAULT")
-    yield from until(lambda: not setup().running, 60.0)
+    yield from until(lambda: not setup().running)
     notice = session().notice
     check("a failure is one line", notice is not None and "trimesh" in notice.message, notice)
     yield from picture("setup-failed")

@@ -38,7 +38,7 @@ from shot import shot_tools
 SCRATCH = Path(os.environ["VGGT_CHECK_SCRATCH"])
 SPEAKER = os.environ["VGGT_CHECK_SPEAKER"]
 SHOT, FIRST, FRAMES = os.environ["VGGT_CHECK_SHOT"], int(os.environ["VGGT_CHECK_FIRST"]), 8
-AUTOSAVE_S = 75.0
+AUTOSAVE_S, SOLVE_S = 300.0, 900.0  # only what hangs takes so long
 
 
 # the import's warnings, when it runs from a script instead of a button
@@ -151,7 +151,6 @@ def running_beside_the_artist() -> Steps:
     bpy.context.preferences.filepaths.temporary_directory = str(SCRATCH)
     bpy.context.preferences.filepaths.auto_save_time = 1
     start("hold")
-    began = time.monotonic()
     yield from until(lambda: session().task.total > 0)
     yield from picture("running")
     with bpy.context.temp_override(**place(region="WINDOW")):
@@ -161,7 +160,7 @@ def running_beside_the_artist() -> Steps:
     yield 0.3
     yield from undo()
     check("undo works while it runs", "Suzanne" not in bpy.data.objects and session().task is not None)
-    yield from until(lambda: any(SCRATCH.glob("*.blend")), AUTOSAVE_S - (time.monotonic() - began))
+    yield from until(lambda: any(SCRATCH.glob("*.blend")), AUTOSAVE_S)
     check("Blender saves its backup while it runs", any(SCRATCH.glob("*.blend")), sorted(SCRATCH.iterdir()))
     check("it still runs", session().task is not None)
     click(bpy.ops.vggt.cancel)
@@ -187,7 +186,7 @@ def queued() -> Steps:
     preferences().idle_minutes = 1
     check("the timer waits for the end of the idle time", bpy.app.timers.is_registered(part("operators.pump")._tick))
     click(bpy.ops.vggt.free_memory)
-    yield from until(lambda: not runs(pid), 5.0)
+    yield from until(lambda: not runs(pid))
     check("Free Memory ends the idle backend", not runs(pid) and session().client is None)
     session().notices.clear()
     click(bpy.ops.vggt.remove_result)
@@ -214,7 +213,7 @@ def asked() -> Steps:
         yield from picture("asking")
         check(f"nothing starts before the answer ({key})", session().task is None)
         press(key)
-        yield from until(lambda: session().task is not None, 5.0 if starts else 1.0)
+        yield from until(lambda: session().task is not None, 60.0 if starts else 1.0)
         check(f"{key} {'starts' if starts else 'ends'} it", (session().task is not None) == starts)
     if session().task is not None:
         click(bpy.ops.vggt.cancel)
@@ -314,9 +313,9 @@ def solved_for_real() -> Steps:
     began = time.perf_counter()
 
     session().pump = timed
-    yield from until(lambda: session().task is None or session().task.done > 0, 300.0)
+    yield from until(lambda: session().task is None or session().task.done > 0, SOLVE_S)
     yield from picture("solving")
-    yield from until(lambda: session().task is None or session().task.arrived is not None, 400.0)
+    yield from until(lambda: session().task is None or session().task.arrived is not None, SOLVE_S)
     share = sum(taken) / (time.perf_counter() - began)
     yield from until(lambda: session().task is None)
     del session().pump

@@ -48,7 +48,8 @@ BOX_LOW, BOX_HIGH = np.array([-0.5, 0.5, 3.0]), np.array([0.7, 1.5, 4.0])
 
 
 def cast(origin, directions):
-    """Where rays (..., 3) from `origin` hit: distances in units of the ray (...,) and colors (..., 3) uint8."""
+    """Where rays (..., 3) from `origin` hit: distances in units of the ray (...,) and colors (..., 3) uint8; NaN and
+    black where a lens has no ray."""
     with np.errstate(all="ignore"):
         to_low, to_high = (LOW - origin) / directions, (HIGH - origin) / directions
         wall = np.maximum(to_low, to_high).min(axis=-1)
@@ -59,7 +60,7 @@ def cast(origin, directions):
     place = origin + directions * distance[..., None]
     checks = (np.floor(place * 2 + 1e-6).sum(axis=-1) % 2)[..., None]
     color = 90 + 50 * checks + 60 * (place - LOW) / (HIGH - LOW) + np.where(hit[..., None], [40, -40, -40], 0)
-    return distance, np.clip(color, 0, 255).astype(np.uint8)
+    return distance, np.clip(np.nan_to_num(color), 0, 255).astype(np.uint8)
 
 
 def look(position, yaw=0.0, pitch=0.0, roll=0.0):

@@ -63,21 +63,17 @@ def test_displacement_flattens_and_confidence_cuts(stage, photograph, house, emp
     assert points[:, 0].min() > -0.1 * points[:, 0].max()  # the left half went
 
 
-def rendered(scene, size):
-    """What the camera sees, (H, W, 3) sRGB bytes, through the view transform."""
-    import tempfile
-    from pathlib import Path
-
+def rendered(scene, size, path):
+    """What the camera sees, (H, W, 3) sRGB bytes, through the view transform; its picture is written to `path`."""
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 1
     scene.cycles.use_denoising = False
     scene.render.filter_size = 0.01
     scene.render.resolution_x, scene.render.resolution_y = size
     scene.render.image_settings.file_format = "PNG"
-    with tempfile.TemporaryDirectory() as folder:
-        scene.render.filepath = str(Path(folder) / "seen.png")
-        bpy.ops.render.render(write_still=True)
-        return np.asarray(pytest.importorskip("PIL.Image").open(scene.render.filepath).convert("RGB"), int)
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    return np.asarray(pytest.importorskip("PIL.Image").open(path).convert("RGB"), int)
 
 
 def smooth(pixels):
@@ -85,7 +81,7 @@ def smooth(pixels):
     return np.stack([pixels[..., 0], 1.5 * pixels[..., 1], 120 + 0 * pixels[..., 0]], axis=-1).astype(np.uint8)
 
 
-def test_plane_looks_like_the_plate(stage, photograph, house, empty_scene):
+def test_plane_looks_like_the_plate(stage, photograph, house, empty_scene, tmp_path):
     """Rendered through its camera, with the scene's own view transform, the plane is the picture."""
     image = pytest.importorskip("PIL.Image")
     shot = stage.Shot([stage.look((0.2, 0, 0), 10, 5)], lens=(150.0, 150.0, 90.0, 60.0), pictures=True)
@@ -96,7 +92,7 @@ def test_plane_looks_like_the_plate(stage, photograph, house, empty_scene):
     result = house("scene").build_scene(reconstruction, house("scene").SceneOptions(points=False))
     house("scene.filters").set_filter(result.root, "Edge Threshold", 1e6)
     house("scene.filters").set_filter(result.root, "Confidence", 0.0)
-    seen = rendered(empty_scene, (192, 108))
+    seen = rendered(empty_scene, (192, 108), tmp_path / "seen.png")
     plate = np.asarray(image.open(path), int)
     inside = (slice(4, -4), slice(4, -4))
     assert np.abs(seen - plate)[inside].max() <= 3
@@ -130,5 +126,5 @@ def test_planes_of_a_video_show_their_own_frame(stage, photograph, house, empty_
         for plane, grey in zip(result.planes, (40, 140, 240), strict=True):
             for other in result.planes:
                 other.hide_render = other != plane
-            seen = rendered(empty_scene, (48, 27))
+            seen = rendered(empty_scene, (48, 27), tmp_path / "seen.png")
             assert np.abs(seen[8:-8, 8:-8] - grey).max() <= 4

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,13 +33,13 @@ candidates = 1
 
 
 @pytest.fixture
-def run_in_two() -> Callable[..., None]:
+def run_in_two(programs: Any) -> Callable[..., None]:
     """Run a script in two processes that train one network."""
 
-    def run(script: Path, *arguments: str, timeout: float) -> None:
+    def run(script: Path, *arguments: str) -> None:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        subprocess.run([*command, str(script), *arguments], check=True, env=environment, timeout=timeout)
+        programs.run([*command, script, *arguments], env=environment).check_returncode()
 
     return run
 

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -77,7 +76,7 @@ size = [28, 42]
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a shell script")
-def test_one_call_after_another_on_fresh_machines(tmp_path, tiny_run):
+def test_one_call_after_another_on_fresh_machines(tmp_path, tiny_run, programs):
     for name in ("a", "b"):
         write_portrait_shot(tmp_path / "shots" / name)
     (tmp_path / "tiny.toml").write_text(tiny_run + CONFIG)
@@ -89,7 +88,7 @@ def test_one_call_after_another_on_fresh_machines(tmp_path, tiny_run):
         environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         environment |= {"CONFIG": str(tmp_path / "tiny.toml"), "MINUTES": "0.02", "VALIDATE": f"{tmp_path}/shots/*"}
         script = ["sh", str(machine / "benchmarks" / "train_mini.sh"), str(kept), *checkpoint]
-        subprocess.run(script, check=True, env=environment, timeout=200, capture_output=True)
+        programs.run(script, env=environment).check_returncode()
         names = {path.name for path in kept.iterdir()}
         assert {"weights.safetensors", "average.safetensors", "matching.safetensors", "training.json"} < names
         assert len(names) <= 8

@@ -215,6 +215,6 @@ scenes = 0
 def test_processes_whose_clocks_differ_end_together(tmp_path, tiny_run, run_in_two):
     (tmp_path / "run.toml").write_text(tiny_run + TOML.format(output=(tmp_path / "run").as_posix()))
     (tmp_path / "go.py").write_text(GO)
-    run_in_two(tmp_path / "go.py", str(tmp_path / "run.toml"), timeout=100)
+    run_in_two(tmp_path / "go.py", str(tmp_path / "run.toml"))
     position = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["position"]
     assert position["seconds"] >= 120

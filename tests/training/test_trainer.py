@@ -314,6 +314,6 @@ def test_two_processes_train_one_network(tmp_path, tiny_run, run_in_two):
     path.write_text(tiny_run + TOML.format(output=(tmp_path / "run").as_posix()))
     script = f"from pathlib import Path; from vggt_blender.training import train; train(Path({str(path)!r}))"
     (tmp_path / "go.py").write_text(script)
-    run_in_two(tmp_path / "go.py", timeout=240)
+    run_in_two(tmp_path / "go.py")
     position = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["position"]
     assert (position["step"], position["images"]) == (2, 2 * 2 * 4)
