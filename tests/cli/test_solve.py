@@ -82,9 +82,12 @@ def solved(shot: Path) -> Path:
     return run_job(job, JobReporter("job", lambda _: None, lambda: False))
 
 
-def test_reconstruct_says_how_many_frames_it_placed(shell: Any, shot: Path, tmp_path: Path) -> None:
+def test_reconstruct_says_how_many_frames_it_placed_and_solves_them_once(
+    shell: Any, shot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "no weights"))
     status, printed, errors = shell.run(
-        "reconstruct", shot / "plates", "--output", tmp_path / "out", "--engine", "colmap", "--frames", "1002:1008"
+        "reconstruct", shot / "plates", "--output", tmp_path / "out", "--refine", "--frames", "1002:1008"
     )
     assert status == 0, errors
     assert printed == f"6 of 6 frames placed: {tmp_path / 'out'}\n"
@@ -93,6 +96,9 @@ def test_reconstruct_says_how_many_frames_it_placed(shell: Any, shot: Path, tmp_
     assert result.source.kind == "sequence"
     assert not list((tmp_path / "out").glob(".partial-*"))
     assert "Error" not in errors
+    assert (result.engine["name"], "refinement" in result.extra) == ("colmap", False)
+    assert errors.count("Features: 6 of 6") == 1, "colmap, chosen by itself, needs no second pass"
+    assert "once is enough" in errors
 
 
 def test_solving_again_says_what_came_of_it_and_nothing_else(shell: Any, solved: Path, tmp_path: Path) -> None:
