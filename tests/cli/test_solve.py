@@ -86,9 +86,9 @@ def test_reconstruct_says_how_many_frames_it_placed_and_solves_them_once(
     shell: Any, shot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "no weights"))
-    status, printed, errors = shell.run(
-        "reconstruct", shot / "plates", "--output", tmp_path / "out", "--refine", "--frames", "1002:1008"
-    )
+    Image.new("L", (WIDTH, HEIGHT), 255).save(tmp_path / "mask.png")
+    options = ["--output", tmp_path / "out", "--refine", "--frames", "1002:1008", "--mask", tmp_path / "mask.png"]
+    status, printed, errors = shell.run("reconstruct", shot / "plates", *options)
     assert status == 0, errors
     assert printed == f"6 of 6 frames placed: {tmp_path / 'out'}\n"
     result = load_reconstruction(tmp_path / "out")
@@ -99,6 +99,7 @@ def test_reconstruct_says_how_many_frames_it_placed_and_solves_them_once(
     assert (result.engine["name"], "refinement" in result.extra) == ("colmap", False)
     assert errors.count("Features: 6 of 6") == 1, "colmap, chosen by itself, needs no second pass"
     assert "once is enough" in errors
+    assert result.engine["settings"]["mask"] == str(tmp_path / "mask.png"), "solving again asks for it"
 
 
 def test_solving_again_says_what_came_of_it_and_nothing_else(shell: Any, solved: Path, tmp_path: Path) -> None:

@@ -74,11 +74,24 @@ def _resolve(job: Job, report: Reporter) -> Path:
 
     folder = Path(job.output)
     result = load_reconstruction(folder)
-    source = open_source(job.inputs, kind=result.source.kind, report=report, mask=job.mask)
+    mask = job.mask or _mask_of(result.engine, report)
+    source = open_source(job.inputs, kind=result.source.kind, report=report, mask=mask)
     source, _ = with_square_pixels(source, Known.of_engine(result.engine).pixel_aspect or 1.0)
     del result
     resolve(folder, source, job.frames, report, hand_tracks=job.hand_tracks)
     return folder
+
+
+def _mask_of(engine: dict[str, Any], report: Reporter) -> str | None:
+    """The mask that a result was solved with, from its entry ``engine``; None where it is not there any more."""
+    settings = engine.get("settings")
+    mask = settings.get("mask") if isinstance(settings, dict) else None
+    if not isinstance(mask, str):
+        return None
+    if Path(mask).exists():
+        return mask
+    report.warning(f"The mask of the first solve is gone ('{mask}'): nothing is left out.")
+    return None
 
 
 def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> Found | None:
