@@ -105,6 +105,7 @@ def job_of(settings: bpy.types.PropertyGroup, output: str) -> Job:
         mask=bpy.path.abspath(settings.mask) or None,
         refine=settings.known.refine and settings.engine != "colmap",
         smooth=settings.known.smooth_budget if settings.known.smooth else 0.0,
+        tracks=settings.tracks if settings.engine != "colmap" else 0,
         known=known_of(settings.known),
         hand_tracks=hand_tracks_of(settings),
     )
