@@ -12,7 +12,9 @@ from ..vggt_blender.exchange.reconstruction import FORMAT
 from ..vggt_blender.exchange.staging import ARRAYS, DOCUMENT, remove_empty
 from ..vggt_blender.exchange.undistorted import FOLDER as STRAIGHT
 from ..vggt_blender.exchange.undistorted import straight_files
+from ..vggt_blender.scene.drawn_masks import remove_drawn_masks
 from .add_moving_plane import FOLDER as DEPTH
+from .drawn_mask import mask_folders
 from .results import drop_selected, needs_result, selected_result
 
 
@@ -69,8 +71,10 @@ def delete_reconstruction(folder: Path) -> None:
 
 
 def _delete_made_from_it(folder: Path) -> None:
-    """Straightened plates and the moving plane's depth: what the panel wrote beside it, by its names."""
+    """Straightened plates, the moving plane's depth and drawn masks: what the panel wrote for it, by its names."""
     for name, files in ((STRAIGHT, straight_files(folder)), (DEPTH, [*(folder / DEPTH).glob("depth.*.exr")])):
         for file in files:
             file.unlink(missing_ok=True)
         remove_empty([folder / name])
+    for drawn in mask_folders(folder):
+        remove_drawn_masks(drawn)

@@ -18,7 +18,6 @@ from .locations import ROOT, interpreter, preferences, runs_here
 from .session import session
 
 DETAIL_LINES = 60
-SETTINGS = ("kind", "engine", "device", "model", "use_range", "first", "last", "step", "mask", "placement")
 PREFERENCES = ("run_in", "interpreter", "idle_minutes", "backend_folder", "wheels_folder", "results_folder")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY", re.IGNORECASE)
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
@@ -90,10 +89,23 @@ def _backend(context: bpy.types.Context) -> Iterator[str]:
 
 def _settings(context: bpy.types.Context) -> Iterator[str]:
     settings, chosen = context.scene.vggt, preferences(context)
-    yield ", ".join(f"{name} {getattr(settings, name)!r}" for name in SETTINGS)
-    yield f"source {settings.source!r}, {len(settings.files)} picked, {len(settings.results)} results"
+    yield ", ".join(_values(settings))
+    yield f"{len(settings.files)} picked, {len(settings.results)} results"
+    yield "Lens & Shot: " + ", ".join(_values(settings.known))
     if chosen is not None:
         yield ", ".join(f"{name} {getattr(chosen, name)!r}" for name in PREFERENCES)
+
+
+def _values(group: bpy.types.PropertyGroup) -> Iterator[str]:
+    """Every setting of `group` and its value, of data of the file the name; what is a list or a group is left out."""
+    for entry in group.bl_rna.properties:
+        value = getattr(group, entry.identifier)
+        if entry.identifier in ("rna_type", "name") or isinstance(value, bpy.types.PropertyGroup):
+            continue
+        if entry.type == "POINTER":
+            yield f"{entry.identifier} {value.name if value is not None else None!r}"
+        elif entry.type != "COLLECTION":
+            yield f"{entry.identifier} {tuple(value) if getattr(entry, 'is_array', False) else value!r}"
 
 
 def _messages() -> Iterator[str]:

@@ -24,6 +24,7 @@ from ..vggt_blender.exchange.messages import CANCELLED, JobError, Message
 from ..vggt_blender.exchange.reconstruction import load_reconstruction
 from ..vggt_blender.exchange.requests import Request
 from ..vggt_blender.exchange.undistorted import FOLDER as STRAIGHT
+from .drawn_mask import drawn_folder, forget_drawn_masks
 from .importing import build_result
 from .locations import ROOT
 from .results import list_result
@@ -56,17 +57,31 @@ class Session:
         """The last thing that needs saying."""
         return self.notices[-1] if self.notices else None
 
-    def start(self, interpreter: Path | None, job: Request, title: str, scene: bpy.types.Scene, placement: str) -> Task:
-        """Send `job` to the backend of `interpreter` (None: this Python), after those that are under way.
+    def start(
+        self,
+        interpreter: Path | None,
+        job: Request,
+        title: str,
+        scene: bpy.types.Scene,
+        placement: str,
+        drawn_mask: str | None = None,
+    ) -> Task:
+        """Send `job` to the backend of `interpreter` (None: this Python), after those that are under way. The
+        `drawn_mask` that was made for it is removed with it, unless its result is there.
 
         Raises `JobError` where the backend does not start.
         """
         first = not self.tasks
         job = absolute(replace(job, id=uuid.uuid4().hex[:12]))  # the backend's current folder is another
-        task = Task(job, interpreter, title, Home.of(scene), placement)
+        drawn = None if drawn_mask is None else drawn_folder(drawn_mask)
+        task = Task(job, interpreter, title, Home.of(scene), placement, drawn)
         if first:
             self.notices = [notice for notice in self.notices if notice.folder is not None]
-            self._begin(task)
+            try:
+                self._begin(task)
+            except JobError:
+                _forget_mask(task)
+                raise
         self.tasks.append(task)
         return task
 
@@ -173,6 +188,8 @@ class Session:
         if self.client is not None:
             self.client.close()
         self.client = self._idle_since = None
+        for task in self.tasks:
+            _forget_mask(task)
         self.tasks, self.notices = [], []
         self.log.clear()
 
@@ -253,6 +270,7 @@ class Session:
     def _end(self, task: Task, notice: Notice | None) -> None:
         self.tasks.remove(task)
         task.ended = True
+        _forget_mask(task)
         if notice is None:
             self.note(f"{task.title}: ended")
             return
@@ -282,6 +300,11 @@ def notice_of(failure: Exception, about_setup: bool = False) -> Notice:
     if isinstance(failure, JobError):
         return Notice(failure.message, failure.detail, failed=True, about_setup=about_setup)
     return Notice(f"{type(failure).__name__}: {failure}", traceback.format_exc(), failed=True, about_setup=about_setup)
+
+
+def _forget_mask(task: Task) -> None:
+    if task.drawn_mask is not None and not task.needs_drawn_mask:
+        forget_drawn_masks(task.drawn_mask)
 
 
 def _import_undoably(folder: Path, scene: bpy.types.Scene, placement: str) -> list[str]:

@@ -62,10 +62,12 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
         taken = {task.job.output for task in session.tasks}
         try:
             job = job_of(scene.vggt, str(new_result_folder(context, title, taken)))
-            if scene.vggt.drawn_mask is not None:
-                job = replace(job, mask=write_drawn_mask(scene, job.frames, job.output))
             python = None if runs_here(context) else interpreter(context)
-            task = session.start(python, job, title, scene, self._placement(scene))
+            drawn = None
+            if scene.vggt.drawn_mask is not None:
+                drawn = write_drawn_mask(scene, job.inputs, job.frames, job.output)
+                job = replace(job, mask=drawn)
+            task = session.start(python, job, title, scene, self._placement(scene), drawn)
         except JobError as failure:
             session.tell(notice_of(failure))
             self.report({"ERROR"}, failure.message)
@@ -103,6 +105,7 @@ def job_of(settings: bpy.types.PropertyGroup, output: str) -> Job:
         mask=bpy.path.abspath(settings.mask) or None,
         refine=settings.known.refine and settings.engine != "colmap",
         smooth=settings.known.smooth_budget if settings.known.smooth else 0.0,
+        tracks=settings.tracks if settings.engine != "colmap" else 0,
         known=known_of(settings.known),
         hand_tracks=hand_tracks_of(settings),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import bpy
@@ -10,17 +13,19 @@ from bpy.props import BoolProperty, IntProperty
 from ..vggt_blender.exchange.hand_tracks import HandTracks
 from ..vggt_blender.exchange.job import FrameRange, Job, count_of
 from ..vggt_blender.exchange.messages import JobError
-from ..vggt_blender.exchange.reconstruction import load_reconstruction
+from ..vggt_blender.exchange.reconstruction import Reconstruction, load_reconstruction
 from ..vggt_blender.scene.clip_tracks import artists_tracks, clip_hand_tracks, shows
-from ..vggt_blender.scene.collection import FOLDER, Holder
+from ..vggt_blender.scene.collection import FOLDER
 from ..vggt_blender.scene.quality import bad_ranges
 from ..vggt_blender.scene.timeline import Timeline
 from . import pump
 from .aligning import current_shot, needs_shot
 from .backend_setup import setup
+from .drawn_mask import write_drawn_mask
 from .go_to_frame import shot_quality
 from .locations import interpreter, runs_here
 from .session import notice_of, session
+from .sources import source_inputs
 
 
 class VGGT_OT_solve_again(bpy.types.Operator):
@@ -61,12 +66,17 @@ class VGGT_OT_solve_again(bpy.types.Operator):
         column.prop(self, "last")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        shot = current_shot(context)
+        shot, scene = current_shot(context), context.scene
         try:
-            job = job_again(context.scene.vggt, shot, self.first, self.last)
             python = None if runs_here(context) else interpreter(context)
+            result = load_reconstruction(bpy.path.abspath(str(shot.collection.get(FOLDER, ""))))
+            job = job_again(scene.vggt, result, self.first, self.last)
+            drawn = None
+            if scene.vggt.drawn_mask is not None and shows_source(scene.vggt, job.inputs):
+                drawn = write_drawn_mask(scene, job.inputs, _frames_of(result), job.output)
+                job = replace(job, mask=drawn)
             title = f"{shot.name} {self.first}–{self.last}"
-            task = session.start(python, job, title, context.scene, "keep")
+            task = session.start(python, job, title, scene, "keep", drawn)
         except JobError as failure:
             session.tell(notice_of(failure))
             self.report({"ERROR"}, failure.message)
@@ -74,15 +84,11 @@ class VGGT_OT_solve_again(bpy.types.Operator):
         return pump.follow_task(self, task, self.wait)
 
 
-def job_again(settings: bpy.types.PropertyGroup, shot: Holder, first: int, last: int) -> Job:
+def job_again(settings: bpy.types.PropertyGroup, reconstruction: Reconstruction, first: int, last: int) -> Job:
     """The frames `first` to `last` of the timeline as the backend wants them. Raises `JobError`."""
-    folder = Path(bpy.path.abspath(str(shot.collection.get(FOLDER, ""))))
-    reconstruction = load_reconstruction(folder)
-    timeline, kind = Timeline.of(reconstruction), reconstruction.source.kind
+    timeline = Timeline.of(reconstruction)
     counts = [
-        count_of(kind, frame.index, frame.number)
-        for position, frame in enumerate(reconstruction.frames)
-        if first <= timeline.frame(position) <= last
+        count for position, count in enumerate(_counts(reconstruction)) if first <= timeline.frame(position) <= last
     ]
     if not counts:
         raise JobError(
@@ -92,9 +98,27 @@ def job_again(settings: bpy.types.PropertyGroup, shot: Holder, first: int, last:
     by_hand = clip is not None and shows(clip, inputs) and any(artists_tracks(clip))
     return Job(
         inputs=inputs,
-        output=str(folder),
+        output=str(reconstruction.folder),
         frames=FrameRange(min(counts), max(counts) + 1),
-        mask=bpy.path.abspath(settings.mask) or None,
+        mask=(bpy.path.abspath(settings.mask) or None) if shows_source(settings, inputs) else None,
         hand_tracks=clip_hand_tracks(clip, settings.id_data) if by_hand else HandTracks(),
         resolve=True,
     )
+
+
+def shows_source(settings: bpy.types.PropertyGroup, inputs: tuple[str, ...]) -> bool:
+    """Whether a shot made from `inputs` shows the panel's source, so that the panel's mask is one of it."""
+    named = {Path(path) for path in source_inputs(settings)}
+    return not settings.source or any({Path(path), Path(path).parent} & named for path in inputs)
+
+
+def _counts(reconstruction: Reconstruction) -> list[int]:
+    """What a `FrameRange` counts of each frame."""
+    return [count_of(reconstruction.source.kind, frame.index, frame.number) for frame in reconstruction.frames]
+
+
+def _frames_of(reconstruction: Reconstruction) -> FrameRange:
+    """All of its frames: those that stay hold the others, and are masked as well."""
+    counts = sorted(_counts(reconstruction))
+    step = math.gcd(*(after - before for before, after in pairwise(counts))) or 1
+    return FrameRange(counts[0], counts[-1] + 1, step)

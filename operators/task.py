@@ -11,6 +11,7 @@ from pathlib import Path
 import bpy
 
 from ..vggt_blender.exchange.export import Export
+from ..vggt_blender.exchange.job import Job
 from ..vggt_blender.exchange.requests import Request
 
 
@@ -45,8 +46,8 @@ class Notice:
 class Task:
     """One solve or export: what was asked for, what runs it (None: this Python), whose it is, and its progress.
 
-    ``begun`` once the backend has it, ``arrived`` (a reconstruction's folder) once there is something to bring into the
-    scene, ``ended`` once it is over.
+    ``drawn_mask`` is the folder of a mask that was drawn for it. ``begun`` once the backend has it, ``arrived`` (a
+    reconstruction's folder) once there is something to bring into the scene, ``ended`` once it is over.
     """
 
     job: Request
@@ -54,6 +55,7 @@ class Task:
     title: str
     home: Home | None
     placement: str
+    drawn_mask: Path | None = None
     stage: str = "Starting"
     done: int = 0
     total: int = 0
@@ -69,6 +71,11 @@ class Task:
     def exports(self) -> bool:
         """Whether it writes something for other programs, rather than solve."""
         return isinstance(self.job, Export)
+
+    @property
+    def needs_drawn_mask(self) -> bool:
+        """Whether its drawn mask stays with its result, for frames that are solved again."""
+        return self.arrived is not None and not (isinstance(self.job, Job) and self.job.resolve)
 
     @property
     def outcome(self) -> str:

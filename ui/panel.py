@@ -60,6 +60,8 @@ class VGGT_PT_options(SubPanel, bpy.types.Panel):
         model = column.row()
         model.active = settings.engine != "colmap"
         model.prop(settings, "model", placeholder="Best")
+        if settings.engine != "colmap":
+            column.prop(settings, "tracks")
         column.prop(settings, "device")
         file = column.row()
         file.active = settings.drawn_mask is None

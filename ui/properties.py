@@ -172,6 +172,14 @@ class VGGT_PG_settings(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         options=RELATIVE,
     )
+    tracks: IntProperty(
+        name="Tracks",
+        description="For VGGT: how many points of the first frame the network follows through all frames, for empties "
+        "and clip markers; 0: none. COLMAP lends its solved points",
+        min=0,
+        soft_max=1000,
+        max=100_000,
+    )
     device: EnumProperty(name="Device", description="What it computes on", items=DEVICES)
     use_range: BoolProperty(name="Frame Range", description="Solve a part of the source only")
     first: IntProperty(

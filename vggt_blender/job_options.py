@@ -67,7 +67,7 @@ def hand_tracks_of(options: argparse.Namespace) -> HandTracks:
 def add_resolve_options(verb: Any) -> None:
     verb.add_argument("folder", metavar="DIR", help="a reconstruction folder; it changes where the frames get better")
     verb.add_argument("--frames", required=True, metavar="START:STOP:STEP", help="counted as in reconstruct")
-    verb.add_argument("--mask", metavar="PATH", help="one picture or a folder of pictures: black is left out")
+    verb.add_argument("--mask", metavar="PATH", help="as in reconstruct; without it the mask of the first solve")
     add_hand_tracks(verb)
     verb.add_argument("--messages", choices=("text", "json"), default="text", help="json: one object a line")
     verb.add_argument("--verbose", action="store_true", help="show the libraries' own logs and a failure's details")

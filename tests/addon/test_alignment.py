@@ -157,6 +157,21 @@ def test_without_a_shot_every_tool_says_so(bpy: ModuleType, addon: ModuleType) -
         assert not getattr(bpy.ops.vggt, name).poll(), name
 
 
+def test_however_often_it_is_turned_the_scale_stays_one(bpy: ModuleType, shot: SimpleNamespace) -> None:
+    """The tools compute in single precision: without care each click leaves its trace in the scale."""
+    world = importlib.import_module("vggt_matchmove.vggt_blender.scene.world_frame")
+    frames = importlib.import_module("vggt_matchmove.vggt_blender.geometry.world_frame")
+    shot.root.scale = (2.5, 2.5, 2.5)
+    chance = np.random.default_rng(1)
+    for _ in range(150):
+        world.move_root(shot.root, frames.floor_matrix(chance.uniform(-1, 1, (3, 3)), (0, 0, 9)))
+    assert len(set(shot.root.scale)) == 1
+    assert shot.root.scale.x == pytest.approx(2.5, rel=1e-4)
+    shot.root.scale = (2.0, 1.0, 1.0)
+    world.move_root(shot.root, np.eye(4))
+    assert tuple(shot.root.scale) == pytest.approx((2, 1, 1), rel=1e-5), "what the artist stretched stays"
+
+
 def test_of_two_shots_the_selected_one_moves(bpy: ModuleType, shot: SimpleNamespace, tmp_path: Path) -> None:
     bpy.ops.vggt.import_reconstruction(filepath=str(tmp_path / "shot"))
     roots = [thing for thing in bpy.data.objects if thing.get("vggt_role") == "root"]

@@ -15,7 +15,7 @@ def test_versions_settings_and_messages_are_in_one_paste(
     bpy.ops.vggt.check_backend()
     settings = bpy.context.scene.vggt
     settings.source = str(Path.home() / "shots" / "plates very-secret-token" / "fail")
-    settings.engine = "colmap"
+    settings.engine, settings.known.use_pixel_aspect, settings.known.pixel_aspect = "colmap", True, 2.0
     with pytest.raises(RuntimeError, match="overlap"):
         bpy.ops.vggt.solve()
     text = addon.operators.diagnostics.diagnostics(bpy.context)
@@ -24,6 +24,8 @@ def test_versions_settings_and_messages_are_in_one_paste(
         f"VGGT Matchmove {version}",
         f"Blender {bpy.app.version_string}",
         "engine 'colmap'",
+        "use_pixel_aspect True, pixel_aspect 2.0",
+        "drawn_mask None",
         "pycolmap",
         "COLMAP",
         "The pictures do not overlap: take more.",
@@ -33,6 +35,18 @@ def test_versions_settings_and_messages_are_in_one_paste(
     assert "very-secret-token" not in text
     assert "source '~/shots" in text
     assert str(Path.home()) + "/" not in text
+
+
+def test_no_setting_is_left_out(bpy: ModuleType, addon: ModuleType) -> None:
+    settings = bpy.context.scene.vggt
+    settings.drawn_mask, settings.known.distortion = bpy.data.masks.new("actors"), (-0.25, 0, 0, 0, 0)
+    text = addon.operators.diagnostics.diagnostics(bpy.context)
+    groups = {"files", "results", "known", "name", "rna_type"}
+    for group in (settings, settings.known):
+        for name in set(group.bl_rna.properties.keys()) - groups:
+            assert f"{name} " in text, name
+    assert "drawn_mask 'actors'" in text
+    assert "distortion (-0.25, 0.0" in text
 
 
 def test_names_and_tokens_are_left_out(addon: ModuleType) -> None:

@@ -55,7 +55,7 @@ def draw(bpy: ModuleType) -> Callable[..., Any]:
 
 def solve_mask(addon: ModuleType, settings: Any, tmp_path: Path) -> str:
     job = addon.operators.solve.job_of(settings, str(tmp_path / "result"))
-    return addon.operators.drawn_mask.write_drawn_mask(settings.id_data, job.frames, job.output)
+    return addon.operators.drawn_mask.write_drawn_mask(settings.id_data, job.inputs, job.frames, job.output)
 
 
 def left_out(plates: Path, mask: str, position: int = 0) -> tuple[int, int, int, int]:
@@ -102,7 +102,7 @@ def test_a_mask_that_follows_a_track_is_drawn_for_each_frame(
     bpy.context.scene.frame_set(3)
     drawn = solve_mask(addon, settings, tmp_path)
     assert bpy.context.scene.frame_current == 3
-    assert sorted(path.name for path in Path(drawn).iterdir()) == [f"shot.{FIRST + k}.png" for k in (1, 2, 3)]
+    assert sorted(path.name for path in Path(drawn).glob("*.png")) == [f"shot.{FIRST + k}.png" for k in (1, 2, 3)]
     for position in (1, 2, 3):
         left = 16 * (position + 1)
         np.testing.assert_allclose(left_out(plates, drawn, position), (left, 36, left + 32, 54), atol=2)
@@ -140,6 +140,57 @@ def test_the_job_gets_it_and_contradictions_are_one_line(
         bpy.ops.vggt.solve()
 
 
+def masks_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("* mask*"))
+
+
+@pytest.mark.parametrize("deed", ["fail", "die"])
+def test_a_solve_that_comes_to_nothing_leaves_no_mask(
+    bpy: ModuleType, addon: ModuleType, clip: Any, draw: Any, tmp_path: Path, deed: str
+) -> None:
+    """The one clip there is stands for a source that the backend only knows."""
+    settings = bpy.context.scene.vggt
+    settings.source, settings.drawn_mask = f"/pictures/{deed}", draw(LOWER_LEFT)
+    with pytest.raises(RuntimeError):
+        bpy.ops.vggt.solve()
+    assert masks_in(tmp_path / "results") == []
+
+
+def test_a_drawn_mask_goes_with_its_solve_or_with_its_result(
+    bpy: ModuleType, addon: ModuleType, clip: Any, draw: Any, tmp_path: Path
+) -> None:
+    settings, results = bpy.context.scene.vggt, tmp_path / "results"
+    settings.source, settings.drawn_mask = "/pictures/hold", draw(LOWER_LEFT)
+    session = addon.operators.session.session
+    job = addon.operators.solve.job_of(settings, str(results / "queued"))
+    write = addon.operators.drawn_mask.write_drawn_mask
+    drawn = write(bpy.context.scene, job.inputs, job.frames, job.output)
+    write(bpy.context.scene, job.inputs, job.frames, str(results / "other"))
+    task = session.start(addon.operators.locations.interpreter(bpy.context), job, "", bpy.context.scene, "keep", drawn)
+    assert masks_in(results) == ["other mask", "queued mask"]
+    session.cancel(task)
+    session.wait(task)
+    assert masks_in(results) == ["other mask"]
+
+    settings.source = "/pictures/solve"
+    assert bpy.ops.vggt.solve() == {"FINISHED"}
+    assert masks_in(results) == ["other mask", "solve mask"], "solving frames again asks for it"
+    (results / "solve mask" / "mine.png").write_text("mine")
+    (results / "solve mask 2").mkdir()
+    (results / "solve mask 2" / "mask.png").write_text("mine")
+    bpy.ops.vggt.delete_result()
+    left = sorted(str(path.relative_to(results)) for path in results.rglob("*") if path.is_file())
+    assert left == sorted(
+        str(Path(*parts))
+        for parts in (
+            ("other mask", "drawn_mask.json"),
+            ("other mask", "mask.png"),
+            ("solve mask", "mine.png"),
+            ("solve mask 2", "mask.png"),
+        )
+    )
+
+
 def test_a_videos_frames_count_from_one(bpy: ModuleType, addon: ModuleType, tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     path = tmp_path / "take.mp4"
@@ -154,7 +205,7 @@ def test_a_videos_frames_count_from_one(bpy: ModuleType, addon: ModuleType, tmp_
     clip.frame_start = 5
     settings = bpy.context.scene.vggt
     settings.source = str(path)
-    assert addon.operators.drawn_mask.plate_clip(settings) == clip
+    assert addon.operators.drawn_mask.plate_clip([str(path)]) == clip
     frames = addon.operators.solve.job_of(settings, "out").frames
     names = addon.operators.drawn_mask.frame_names(clip, frames)
     assert names == {5: "take.0001", 6: "take.0002", 7: "take.0003"}

@@ -177,6 +177,18 @@ def test_points_and_lens_need_no_backend(bpy: ModuleType, shot: SimpleNamespace,
         bpy.ops.vggt.export(filepath=str(tmp_path / "lens"), format="STMAP")
 
 
+@pytest.mark.parametrize("scale", [(2, 1, 1), (-1, 1, 1), (-1, -1, -1)], ids=["uneven", "mirrored", "inside out"])
+def test_a_world_that_no_camera_sees_is_not_written(
+    bpy: ModuleType, shot: SimpleNamespace, tmp_path: Path, scale: tuple[float, float, float]
+) -> None:
+    shot.root.scale = scale
+    bpy.context.view_layer.update()
+    for operator, kind in ((bpy.ops.vggt.export, "CHAN"), (bpy.ops.vggt.export_in_backend, "GLB")):
+        with pytest.raises(RuntimeError, match="scaled unevenly or mirrored: give its scale one value above 0"):
+            operator(filepath=str(tmp_path / "skewed"), format=kind)
+    assert not list(tmp_path.glob("skewed*"))
+
+
 def test_bad_paths_are_one_line(bpy: ModuleType, shot: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="Name the file"):
         bpy.ops.vggt.export(format="CHAN")

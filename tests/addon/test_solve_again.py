@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -45,8 +46,8 @@ def test_the_range_is_counted_as_the_source_counts(bpy: ModuleType, addon: Modul
     assert not bpy.ops.vggt.solve_again.poll()
     bpy.ops.vggt.import_reconstruction(filepath=str(folder))
     tool = addon.operators.solve_again
-    shot = tool.current_shot(bpy.context)
-    job = tool.job_again(bpy.context.scene.vggt, shot, 2, 3)
+    load = addon.vggt_blender.exchange.reconstruction.load_reconstruction
+    job = tool.job_again(bpy.context.scene.vggt, load(folder), 2, 3)
     assert job.resolve
     assert str(job.frames) == "2:4:1"
     assert job.output == str(folder)
@@ -54,8 +55,44 @@ def test_the_range_is_counted_as_the_source_counts(bpy: ModuleType, addon: Modul
     with pytest.raises(RuntimeError, match="no frame from 7 to 9: it has 1 to 5"):
         bpy.ops.vggt.solve_again(first=7, last=9)
     change(folder, lambda frames: None, source={"kind": "video", "path": "/nowhere/shot.mov", "fps": 24})
-    job = tool.job_again(bpy.context.scene.vggt, shot, 2, 3)
+    job = tool.job_again(bpy.context.scene.vggt, load(folder), 2, 3)
     assert (str(job.frames), job.inputs) == ("1:3:1", ("/nowhere/shot.mov",))  # a video counts from 0
+
+
+def test_the_panels_masks_count_for_its_own_source(
+    bpy: ModuleType, addon: ModuleType, folder: Path, tmp_path: Path
+) -> None:
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    settings, tool = bpy.context.scene.vggt, addon.operators.solve_again
+    result = addon.vggt_blender.exchange.reconstruction.load_reconstruction(folder)
+    settings.mask = str(tmp_path / "mask.png")
+    for source, mask in (("", settings.mask), ("/nowhere", settings.mask), ("/other/plates", None)):
+        settings.source = source
+        assert tool.job_again(settings, result, 2, 3).mask == mask
+
+
+def test_a_drawn_mask_is_drawn_for_all_frames_and_goes_again(
+    bpy: ModuleType, addon: ModuleType, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "proxy").mkdir()
+    for number in range(1, 6):
+        Image.new("RGB", (64, 36)).save(tmp_path / "proxy" / f"shot.{number:04d}.png")
+    clip = bpy.data.movieclips.load(str(tmp_path / "proxy" / "shot.0001.png"))
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    settings, session = bpy.context.scene.vggt, addon.operators.session.session
+    settings.drawn_mask = bpy.data.masks.new("actor")
+    spline = settings.drawn_mask.layers.new(name="actor").splines.new()
+    spline.points.add(3)
+    for point, corner in zip(spline.points, ((0.2, 0.2), (0.4, 0.2), (0.3, 0.4)), strict=False):
+        point.co = corner
+    spline.points[0].parent.id_type, spline.points[0].parent.id = "MOVIECLIP", clip  # it may change with the frames
+    assert bpy.ops.vggt.solve_again(first=2, last=3) == {"FINISHED"}
+    drawn = ", ".join(f"shot.{number:04d}.png" for number in range(1, 6))
+    assert any(line.endswith(f"frames 2:4:1, masks {drawn}") for line in session.log), session.log
+    assert [path.name for path in tmp_path.glob("shot*")] == ["shot"]
+    settings.source = "/other/plates"
+    assert bpy.ops.vggt.solve_again(first=2, last=3) == {"FINISHED"}
+    assert any(line.endswith("frames 2:4:1, masks ") for line in session.log), "it is another plate's"
 
 
 def test_stretches_of_bad_frames(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:

@@ -43,6 +43,16 @@ def test_a_mirror_is_never_the_answer() -> None:
     assert np.isclose(np.linalg.det(found.rotation), 1)
 
 
+def test_the_nearest_similarity_of_a_matrix() -> None:
+    skewed = CHANGE.matrix()[:3] @ np.diag([1.00002, 1, 1, 1])
+    found = Similarity.of_matrix(skewed)
+    assert np.allclose(found.rotation @ found.rotation.T, np.eye(3), atol=1e-12)
+    assert np.allclose(found.matrix(), CHANGE.matrix(), atol=1e-4)
+    for wrong in ([1.001, 1, 1, 1], [-1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1]):
+        with pytest.raises(ValueError, match="one scale"):
+            Similarity.of_matrix(CHANGE.matrix()[:3] @ np.diag(wrong))
+
+
 def test_without_scale_there_is_none() -> None:
     points = RNG.normal(0, 1, (40, 3))
     found = align_points(points, 3 * points @ CHANGE.rotation.T, with_scale=False)

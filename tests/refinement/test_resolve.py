@@ -133,6 +133,25 @@ def test_frames_that_show_nothing_stay_and_the_report_says_what_would_help(shots
     assert painted.fingerprint(tmp_path / "r") == before
 
 
+def test_the_mask_of_the_first_solve_counts_again(shots, painted, tmp_path) -> None:
+    """One that hides everything leaves nothing to follow; without it the frames come back."""
+    shot, _ = damaged(shots, painted, tmp_path / "r")
+    Image.new("L", (painted.open(shot).frames[0].width, painted.open(shot).frames[0].height)).save(tmp_path / "all.png")
+    file = tmp_path / "r" / "reconstruction.json"
+    document = json.loads(file.read_text())
+    document["engine"]["settings"] = {"mask": str(tmp_path / "all.png")}
+    file.write_text(json.dumps(document))
+    job = Job((str(shot),), str(tmp_path / "r"), frames=FrameRange(1004, 1006), resolve=True)
+    before = painted.fingerprint(tmp_path / "r")
+    run_job(job, painted.Recorder())
+    assert painted.fingerprint(tmp_path / "r") == before
+    (tmp_path / "all.png").unlink()
+    recorder = painted.Recorder()
+    run_job(job, recorder)
+    assert any("mask of the first solve is gone" in line for line in recorder.said)
+    assert load_reconstruction(tmp_path / "r").extra["resolved"][0]["better"] == ["shot.1004.png", "shot.1005.png"]
+
+
 def test_what_cannot_be_is_one_line_and_changes_nothing(shots, painted, tmp_path) -> None:
     shot, truth = shots["pan"]
     painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 0.0, 0.0, 1.0))

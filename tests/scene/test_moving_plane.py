@@ -22,19 +22,19 @@ def vertices(thing):
 
 @pytest.fixture
 def moving(stage, photograph, house, empty_scene):
-    """`moving(numbers, **settings)`: a scene with a moving plane, and the truth."""
+    """`moving(numbers, **settings)`: a scene with a moving plane, and the truth. With `update`, a result, its plane."""
 
-    def make(numbers=(1001, 1002, 1003), **settings):
+    def make(numbers=(1001, 1002, 1003), update=None, **settings):
         shot = stage.Shot(
-            [stage.look((0.4 * i, 0.1, 0), 4 * i, 3) for i in range(len(numbers))],
+            [stage.look((0.4 * i, 0.1, 0), 4 * i, 3) for i in (number % 10 for number in numbers)],
             kind="sequence",
             numbers=list(numbers),
             lens=(150.0, 150.0, 90.0, 60.0),
             pictures=True,
             **settings,
         )
-        reconstruction = photograph(shot)
-        result = house("scene").build_scene(reconstruction)
+        reconstruction = photograph(shot, f"shot{len(numbers)}")
+        result = house("scene").build_scene(reconstruction, update=update and update.collection)
         timeline = house("scene.timeline").Timeline.of(reconstruction)
         holder = house("scene.collection").Holder(result.collection)
         folder = Path(reconstruction.folder) / "depth"
@@ -55,18 +55,43 @@ def moving(stage, photograph, house, empty_scene):
 def test_every_frame_has_its_own_depth(moving, house, empty_scene, settings):
     reconstruction, result, plane = moving(**settings)
     result.root.scale = (3, 3, 3)
+    assert_its_own_depth(empty_scene, reconstruction, result, plane)
+
+
+def assert_its_own_depth(scene, reconstruction, result, plane):
+    """At every frame the plane is where the points of that frame are."""
     cloud = np.zeros(3 * len(result.point_cloud.data.vertices), np.float32)
     result.point_cloud.data.vertices.foreach_get("co", cloud)
     owner = np.zeros(len(result.point_cloud.data.vertices), np.int32)
     result.point_cloud.data.attributes["frame"].data.foreach_get("value", owner)
     for frame in [frame.number for frame in reconstruction.frames]:
-        empty_scene.frame_set(frame)
+        scene.frame_set(frame)
         shown, faces = vertices(plane)
         turn = np.array(result.root.matrix_world)
         wanted = cloud.reshape(-1, 3)[owner == frame] @ turn[:3, :3].T + turn[:3, 3]
         assert len(shown) == len(wanted) == 48 * 27
         assert faces == 47 * 26
         np.testing.assert_allclose(shown, wanted, atol=5e-3)
+
+
+def test_added_again_it_follows_the_new_solve(moving, house, empty_scene):
+    """Other frames than before, and every second one: between them each stays until the next."""
+    _, result, plane = moving((10, 11, 12, 13, 14))
+    plane.name, plane.data.materials[0].name = "mine", "my material"
+    reconstruction, result, again = moving((12, 14, 16), update=result)
+    assert (again, again.name, again.data.materials[0].name) == (plane, "mine", "my material")
+    assert_its_own_depth(empty_scene, reconstruction, result, again)
+    node = house("scene.materials").picture_node(again.data.materials[0])
+    first = node.image_user.frame_start - node.image_user.frame_offset
+    assert (node.image_user.frame_start, first, node.image_user.frame_duration) == (12, 1, 5)
+    empty_scene.frame_set(15)
+    between, _ = vertices(again)
+    empty_scene.frame_set(14)
+    matrix = np.array(again.matrix_world)  # it hangs on the camera, which goes on
+    empty_scene.frame_set(15)
+    moved = np.array(again.matrix_world) @ np.linalg.inv(matrix)
+    empty_scene.frame_set(14)
+    np.testing.assert_allclose(between, vertices(again)[0] @ moved[:3, :3].T + moved[:3, 3], atol=5e-3)
 
 
 def test_filters_act_on_it_and_an_unplaced_frame_is_empty(moving, house, empty_scene):

@@ -50,7 +50,7 @@ def run_job(job: Job, report: Reporter) -> Path:
             _warn_of_unused(job, name, engine, report)
             expect(report, _plan(job, name, source))
             folder: Path = engine.reconstruct(source, writer, job, report)
-        found = _refine(folder, source, job, report) if job.refine or job.hand_tracks else None
+        found = _refine(folder, source, job, report) if refines(job, name) else None
         if job.smooth:
             _smooth(folder, source, job, report, found)
         if job.known.distance is not None:
@@ -62,7 +62,7 @@ def run_job(job: Job, report: Reporter) -> Path:
 
 def _plan(job: Job, name: str, source: FrameSource) -> tuple[Stage, ...]:
     sizes = [(frame.width, frame.height) for frame in source.frames]
-    return plan_of(name, sizes, ordered=source.source.kind != "images", refines=job.refine)
+    return plan_of(name, sizes, ordered=source.source.kind != "images", refines=refines(job, name))
 
 
 def _resolve(job: Job, report: Reporter) -> Path:
@@ -72,11 +72,24 @@ def _resolve(job: Job, report: Reporter) -> Path:
 
     folder = Path(job.output)
     result = load_reconstruction(folder)
-    source = open_source(job.inputs, kind=result.source.kind, report=report, mask=job.mask)
+    mask = job.mask or _mask_of(result.engine, report)
+    source = open_source(job.inputs, kind=result.source.kind, report=report, mask=mask)
     source, _ = with_square_pixels(source, Known.of_engine(result.engine).pixel_aspect or 1.0)
     del result
     resolve(folder, source, job.frames, report, hand_tracks=job.hand_tracks)
     return folder
+
+
+def _mask_of(engine: dict[str, Any], report: Reporter) -> str | None:
+    """The mask that a result was solved with, from its entry ``engine``; None where it is not there any more."""
+    settings = engine.get("settings")
+    mask = settings.get("mask") if isinstance(settings, dict) else None
+    if not isinstance(mask, str):
+        return None
+    if Path(mask).exists():
+        return mask
+    report.warning(f"The mask of the first solve is gone ('{mask}'): nothing is left out.")
+    return None
 
 
 def _refine(folder: Path, source: FrameSource, job: Job, report: Reporter) -> Found | None:
@@ -154,6 +167,13 @@ def choose_engine(job: Job) -> str:
     return "colmap"
 
 
+def refines(job: Job, name: str) -> bool:
+    """Whether the result of engine `name` is refined. With ``auto`` colmap's is not: it adjusts its cameras to
+    sub-pixel by itself. Tracks by hand are always adjusted to."""
+    needless = job.engine == "auto" and name == "colmap"
+    return bool(job.hand_tracks) or (job.refine and not needless)
+
+
 def obstacle(name: str) -> str | None:
     """Why the engine cannot run here, as one line, or None where it can."""
     if importlib.util.find_spec(f".{name}", __package__) is None:
@@ -193,6 +213,8 @@ def _warn_of_unused(job: Job, name: str, engine: Any, report: Reporter) -> None:
         report.warning(f"The engine '{name}' does not use masks: the mask has no effect.")
     if name != "colmap":
         return
+    if job.refine and not refines(job, name):
+        report.status("The engine 'colmap' was chosen: it adjusts its cameras to sub-pixel itself, so once is enough.")
     for option, given in (
         ("a model", job.model is not None),
         (f"the device '{job.device}'", job.device not in ("auto", "cpu")),

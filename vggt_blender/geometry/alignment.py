@@ -15,6 +15,9 @@ Array = NDArray[np.float64]
 EXACT = 1e-6
 """Errors below this, in radians or in parts of the path, are none."""
 
+ROUNDING = 1e-4
+"""What rounding may do to a matrix, in parts of its scale: stretched by more it was on purpose."""
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -45,13 +48,14 @@ class Similarity:
 
     @classmethod
     def of_matrix(cls, rows: ArrayLike) -> Similarity:
-        """The similarity of a matrix (3, 4). Raises ValueError where it shears, mirrors or flattens."""
+        """The similarity nearest to a matrix (3, 4), by its polar decomposition. Raises ValueError where it shears,
+        mirrors or flattens by more than `ROUNDING`."""
         matrix = np.asarray(rows, np.float64)
-        determinant = float(np.linalg.det(matrix[:, :3]))
-        scale = float(np.cbrt(determinant))
-        if determinant <= 0 or np.abs(matrix[:, :3] @ matrix[:, :3].T / scale**2 - np.eye(3)).max() > 1e-6:
+        left, stretch, right = np.linalg.svd(matrix[:, :3])
+        scale = float(stretch.mean())
+        if stretch[0] - stretch[2] > ROUNDING * scale or np.linalg.det(left @ right) < 0 or scale <= 0:
             raise ValueError("the matrix is no rotation with one scale")
-        return cls(scale, matrix[:, :3] / scale, matrix[:, 3])
+        return cls(scale, left @ right, matrix[:, 3])
 
     def inverse(self) -> Similarity:
         """The way back."""

@@ -7,6 +7,7 @@ import numpy as np
 from mathutils import Matrix, Quaternion, Vector
 from numpy.typing import NDArray
 
+from ..exchange.messages import JobError
 from ..exchange.reconstruction import Reconstruction, solved_again
 from ..geometry.alignment import Similarity, align_cameras
 from ..geometry.blender_axes import BLENDER_FROM_OPENCV, leveling_matrix, opencv_pose
@@ -90,8 +91,16 @@ def over_old_solve(reconstruction: Reconstruction, old: dict[int, Array]) -> Sim
 
 
 def place_of(root: bpy.types.Object) -> Similarity:
-    """Where the artist's alignment puts what hangs on `root`: OpenCV's axes, the scene's origin, floor and scale."""
-    matrix = np.array(root.matrix_world)
-    scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
-    axes = BLENDER_FROM_OPENCV
-    return Similarity(scale, axes.T @ (matrix[:3, :3] / scale) @ axes, axes.T @ matrix[:3, 3])
+    """Where the artist's alignment puts what hangs on `root`: OpenCV's axes, the scene's origin, floor and scale.
+
+    Raises `JobError` where it is stretched or mirrored: no camera sees such a world as the plate shows it.
+    """
+    matrix, axes = np.array(root.matrix_world), BLENDER_FROM_OPENCV
+    try:
+        return Similarity.of_matrix(axes.T @ np.column_stack([matrix[:3, :3] @ axes, matrix[:3, 3]]))
+    except ValueError:
+        raise JobError(
+            "alignment",
+            f"'{root.name}' is scaled unevenly or mirrored: give its scale one value above 0 for X, Y and Z (Alt+S "
+            "clears it), and that of what it hangs on.",
+        ) from None

@@ -83,51 +83,23 @@ def build_scene(
     holder = _holder(scene, title, update)
     holder.describe(reconstruction)
     keep_quality(holder.collection, measure_quality(reconstruction, timeline))
-    followed = _shows_plate(scene, holder)
-    surveyed = is_surveyed(reconstruction.extra)
-    if not surveyed:
+    if not is_surveyed(reconstruction.extra):
         old = solved_cameras(holder, reconstruction, timeline)
         reconstruction = placed(reconstruction, over_old_solve(reconstruction, old))
     samples = dense_samples(reconstruction, options.point_limit)
     structure = _structure(reconstruction, samples)
     size = _size(reconstruction, structure)
-    root, new = build_root(holder, size)
-    if surveyed:
-        stand_on_survey(root, scene)
-    elif new:
-        level(root, reconstruction, structure)
+    root = _stand(holder, scene, reconstruction, structure, size)
     build_filters(root, timeline)
     stale: list[str] = []
     plates = with_straight_plates(reconstruction, stale.append)  # depth and points belong to the plate as shot
-    cameras = _build_cameras(holder, root, plates, timeline, size)
-    if options.setup_scene != "keep":
-        _follow_plate(scene, plates, timeline, cameras, holder.find(RENDER_CAMERA))
-    elif followed:
-        _take_size(scene, plates)
-    for camera in cameras.values():
-        fit_plate(camera.data, (camera[WIDTH], camera[HEIGHT]), plate_shape(camera), scene.render)
-    cloud = sparse = None
-    if options.points and samples is not None:
-        cloud = build_cloud(holder, root, samples, timeline)
-    if options.points and reconstruction.points is not None and len(reconstruction.points.xyz):
-        sparse = build_sparse_cloud(holder, root, reconstruction.points, 0.002 * size)
+    cameras = _through_plate(scene, holder, root, plates, timeline, size, keep=options.setup_scene == "keep")
+    cloud, sparse = _clouds(holder, root, reconstruction, timeline, samples, size) if options.points else (None, None)
     planes = []
     if options.planes != "none":
         planes = build_planes(holder, root, reconstruction, timeline, options.plane_every)
-    return SceneResult(
-        scene=scene,
-        collection=holder.collection,
-        root=root,
-        cameras=list(cameras.values()),
-        point_cloud=cloud,
-        sparse_cloud=sparse,
-        planes=planes,
-        warnings=[
-            *stale,
-            *_warnings(plates, options, scene, next(iter(cameras.values()))),
-            *_sideways(list(cameras.values())),
-        ],
-    )
+    warnings = stale + _warnings(plates, options, scene, cameras[0]) + _sideways(cameras)
+    return SceneResult(scene, holder.collection, root, cameras, cloud, sparse, planes, warnings)
 
 
 def _scene(options: SceneOptions, context_scene: bpy.types.Scene, title: str) -> bpy.types.Scene:
@@ -142,6 +114,44 @@ def _holder(scene: bpy.types.Scene, title: str, update: bpy.types.Collection | N
     return Holder(update)
 
 
+def _stand(
+    holder: Holder,
+    scene: bpy.types.Scene,
+    reconstruction: Reconstruction,
+    structure: NDArray[np.floating],
+    size: float,
+) -> bpy.types.Object:
+    """The parent empty: on measured points, else where the artist has it, else on the estimated ground."""
+    root, new = build_root(holder, size)
+    if is_surveyed(reconstruction.extra):
+        stand_on_survey(root, scene)
+    elif new:
+        level(root, reconstruction, structure)
+    return root
+
+
+def _through_plate(
+    scene: bpy.types.Scene,
+    holder: Holder,
+    root: bpy.types.Object,
+    plates: Reconstruction,
+    timeline: Timeline,
+    size: float,
+    *,
+    keep: bool,
+) -> list[bpy.types.Object]:
+    """The cameras with their plates behind them, and the scene's settings, which are the plate's unless they `keep`."""
+    followed = _shows_plate(scene, holder)  # as an earlier solve left it
+    cameras = _build_cameras(holder, root, plates, timeline, size)
+    if not keep:
+        _follow_plate(scene, plates, timeline, cameras, holder.find(RENDER_CAMERA))
+    elif followed:
+        _take_size(scene, plates)
+    for camera in cameras.values():
+        fit_plate(camera.data, (camera[WIDTH], camera[HEIGHT]), plate_shape(camera), scene.render)
+    return list(cameras.values())
+
+
 def _build_cameras(
     holder: Holder, root: bpy.types.Object, reconstruction: Reconstruction, timeline: Timeline, size: float
 ) -> dict[int, bpy.types.Object]:
@@ -149,6 +159,23 @@ def _build_cameras(
     if timeline.shot:
         return {timeline.first: build_shot_camera(holder, root, reconstruction, timeline, size)}
     return build_still_cameras(holder, root, reconstruction, timeline, size)
+
+
+def _clouds(
+    holder: Holder,
+    root: bpy.types.Object,
+    reconstruction: Reconstruction,
+    timeline: Timeline,
+    samples: Samples | None,
+    size: float,
+) -> tuple[bpy.types.Object | None, bpy.types.Object | None]:
+    """The dense and the sparse points, each None where the reconstruction has none."""
+    dense = sparse = None
+    if samples is not None:
+        dense = build_cloud(holder, root, samples, timeline)
+    if reconstruction.points is not None and len(reconstruction.points.xyz):
+        sparse = build_sparse_cloud(holder, root, reconstruction.points, 0.002 * size)
+    return dense, sparse
 
 
 def _follow_plate(

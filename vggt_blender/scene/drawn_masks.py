@@ -10,14 +10,20 @@ that one's evaluation writes keyed shapes, followed tracks and curves back into 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import bpy
 
+from ..exchange.documents import read_json
 from ..exchange.messages import JobError
+from ..exchange.staging import remove_empty
 from .versions import compositor_tree, math_node
+
+MARK, FORMAT = "drawn_mask.json", "vggt-drawn-mask"
+"""A file beside the pictures that names them: a folder without it is somebody's own."""
 
 LONGEST_SIDE = 2048  # of a mask picture: a solve draws masks wider by more than such a pixel
 
@@ -46,15 +52,40 @@ def draw_masks(
         try:
             folder.mkdir(parents=True)
             if not _changes(mask, scene, names):
+                _mark(folder, ["mask.png"])
                 _draw(scene, folder / "mask.png", stored)
                 return folder / "mask.png"
+            _mark(folder, [f"{name}.png" for name in names.values()])
             with _kept_frame(context_scene):
                 for frame, name in names.items():
                     context_scene.frame_set(frame)
                     _draw(scene, folder / f"{name}.png", stored)
         except (OSError, RuntimeError) as failure:
+            with contextlib.suppress(OSError):
+                remove_drawn_masks(folder)
             raise JobError("mask", f"The mask '{mask.name}' cannot be drawn: {str(failure).strip()}.") from None
     return folder
+
+
+def remove_drawn_masks(folder: Path) -> None:
+    """Remove what `draw_masks` wrote into `folder`, and the folder where nothing else is in it; any other stays as it
+    is. Raises OSError."""
+    try:
+        document = read_json(folder / MARK)
+    except (OSError, ValueError):
+        return
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        return
+    for name in map(str, document.get("files", ())):
+        if Path(name).name == name:
+            (folder / name).unlink(missing_ok=True)
+    (folder / MARK).unlink(missing_ok=True)
+    remove_empty([folder])
+
+
+def _mark(folder: Path, names: Sequence[str]) -> None:
+    text = json.dumps({"format": FORMAT, "files": names}, indent=1)
+    (folder / MARK).write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager

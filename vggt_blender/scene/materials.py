@@ -44,8 +44,9 @@ def plain_material(name: str, color: tuple[float, float, float]) -> bpy.types.Ma
 
 
 def picture_node(material: bpy.types.Material) -> Any:
-    """The texture node of a `picture_material`."""
-    return next(node for node in material.node_tree.nodes if node.type == "TEX_IMAGE")
+    """The texture node of a `picture_material`, None in a material of the artist's without any."""
+    nodes = material.node_tree.nodes if material.node_tree is not None else ()
+    return next((node for node in nodes if node.type == "TEX_IMAGE"), None)
 
 
 def picture_material(name: str, image: bpy.types.Image, movie_frame: int | None = None) -> bpy.types.Material:

@@ -17,7 +17,7 @@ from .cameras import SHOT_CAMERA
 from .collection import Holder
 from .filters import FILTERS, FIRST_FRAME, LAST_FRAME, drive_filters
 from .materials import picture_material, picture_node
-from .node_groups import DEPTH, moving_plane_group
+from .node_groups import DEPTH, moving_plane_group, set_stored_frames
 from .plate import follow_timeline, load_image, picture_path
 from .point_cloud import write_attribute, write_vertices
 from .samples import camera_rays, dense_frame, dense_positions, ranks, usable
@@ -56,7 +56,9 @@ def build_moving_plane(
     holder: Holder, reconstruction: Reconstruction, timeline: Timeline, first_picture: Path
 ) -> bpy.types.Object:
     """A grid on the shot's camera, displaced by the sequence of `depth_pictures` that begins with `first_picture` and
-    textured with the plate, both at the current frame. One lens serves the whole shot: the first placed frame's."""
+    textured with the plate, both at the current frame. One lens serves the whole shot: the first placed frame's.
+
+    A plane that is there gets the new depth and the frames that it is stored for; what the artist set stays."""
     camera = holder.find(SHOT_CAMERA)
     dense = dense_positions(reconstruction)
     if camera is None or not dense or reconstruction.depth is None:
@@ -69,12 +71,17 @@ def build_moving_plane(
     if new:
         plane.parent = camera
         modifier = plane.modifiers.new(MODIFIER, "NODES")
-        numbers = [timeline.frame(position) for position in range(len(timeline.frames))]
-        step = math.gcd(*np.diff(sorted(numbers)).tolist()) or 1
-        modifier.node_group = moving_plane_group(name, PLANE_FILTERS, numbers[0], step)
+        modifier.node_group = moving_plane_group(name, PLANE_FILTERS)
         drive_filters(modifier, camera.parent, PLANE_FILTERS)
-        plane.data.materials.append(_material(reconstruction, timeline, name))
-    set_modifier_input(plane.modifiers[MODIFIER], DEPTH, image)
+        plane.data.materials.append(_material(reconstruction, name))
+    modifier = plane.modifiers[MODIFIER]
+    numbers = [timeline.frame(position) for position in range(len(timeline.frames))]
+    set_stored_frames(modifier.node_group, min(numbers), math.gcd(*np.diff(sorted(numbers)).tolist()) or 1)
+    set_modifier_input(modifier, DEPTH, image)
+    for material in plane.data.materials:
+        node = None if material is None else picture_node(material)
+        if node is not None and node.image is not None and node.image.source != "FILE":
+            follow_timeline(node, timeline)
     return plane
 
 
@@ -85,12 +92,10 @@ def _sequence(first: Path) -> bpy.types.Image:
     return image
 
 
-def _material(reconstruction: Reconstruction, timeline: Timeline, name: str) -> bpy.types.Material:
+def _material(reconstruction: Reconstruction, name: str) -> bpy.types.Material:
     video = reconstruction.source.kind == "video"
     path = picture_path(reconstruction, reconstruction.frames[0])
-    material = picture_material(name, load_image(path, "MOVIE" if video else "SEQUENCE", share=False))
-    follow_timeline(picture_node(material), timeline)
-    return material
+    return picture_material(name, load_image(path, "MOVIE" if video else "SEQUENCE", share=False))
 
 
 def _write_grid(mesh: bpy.types.Mesh, frame: Frame, shape: tuple[int, int]) -> None:

@@ -22,6 +22,7 @@ DISPLACEMENT = "Displacement"
 FLAT_DEPTH = "Flat Depth"
 ALL_FRAMES = "All Frames"
 DEPTH = "Depth"
+FIRST, STEP = "First Stored Frame", "Step of Stored Frames"
 
 _TESTS = (
     (CONFIDENCE, "confidence_rank", "GREATER_THAN"),
@@ -177,11 +178,11 @@ def track_group(name: str, radius: float) -> bpy.types.NodeTree:
     return graph.finish(graph.value("GeometryNodeSetMaterial", points, True, given[MATERIAL]))
 
 
-def moving_plane_group(name: str, filters: Sequence[Filter], first: int, step: int) -> bpy.types.NodeTree:
+def moving_plane_group(name: str, filters: Sequence[Filter]) -> bpy.types.NodeTree:
     """A grid at unit depth, moved along its rays to the depth that an image sequence has for the current frame.
 
     Red is the depth (0: unknown), green the confidence rank, blue the agreement, at attributes ``map_u``, ``map_v``.
-    The sequence has a file for every `step`-th frame from `first` on.
+    The nodes `FIRST` and `STEP` say which frames the sequence has a file for: `set_stored_frames`.
     """
     graph = _Graph(name)
     graph.parameter(DEPTH, "Image", "The depth of each frame, as an image sequence")
@@ -189,6 +190,7 @@ def moving_plane_group(name: str, filters: Sequence[Filter], first: int, step: i
         if entry.name == EDGE:
             graph.parameter(entry.name, entry.kind, entry.description, **entry.limits)
     given = graph.inputs.outputs
+    first, step = (graph.value("ShaderNodeValue", name=title, label=title) for title in (FIRST, STEP))
     since = graph.value(
         "ShaderNodeMath", graph.node("GeometryNodeInputSceneTime").outputs["Frame"], first, operation="SUBTRACT"
     )
@@ -225,3 +227,9 @@ def moving_plane_group(name: str, filters: Sequence[Filter], first: int, step: i
     nearer = graph.value("ShaderNodeMath", near, far, operation="MINIMUM")
     torn = graph.compare(graph.value("ShaderNodeMath", gap, nearer, operation="DIVIDE"), given[EDGE], "GREATER_THAN")
     return graph.finish(graph.value("GeometryNodeDeleteGeometry", shape, torn, domain="EDGE", mode="EDGE_FACE"))
+
+
+def set_stored_frames(group: bpy.types.NodeTree, first: int, step: int) -> None:
+    """Have a `moving_plane_group` look at a sequence that has a file for every `step`-th frame from `first` on."""
+    for title, value in ((FIRST, first), (STEP, step)):
+        group.nodes[title].outputs[0].default_value = value

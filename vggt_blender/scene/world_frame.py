@@ -7,6 +7,7 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from ..geometry.alignment import ROUNDING
 from ..geometry.blender_axes import leveling_matrix, opencv_pose, points_from_blender, points_to_blender
 from ..geometry.up import estimate_up
 from .alignment import ROOT, SUGGESTED, keyed_matrices
@@ -36,9 +37,15 @@ def find_shot(
 
 
 def move_root(root: bpy.types.Object, matrix: Array) -> None:
-    """Carry the shot along by a world-space matrix (4, 4); what hangs on `root` keeps its own place on it."""
+    """Carry the shot along by a world-space matrix (4, 4); what hangs on `root` keeps its own place on it.
+
+    A scale that is one but for rounding becomes one again, or click after click would skew the shot.
+    """
     bpy.context.view_layer.update()
     root.matrix_world = Matrix(matrix.tolist()) @ root.matrix_world
+    scale = float(np.mean(root.scale))
+    if np.ptp(root.scale) <= ROUNDING * abs(scale):
+        root.scale = (scale, scale, scale)
     bpy.context.view_layer.update()
 
 

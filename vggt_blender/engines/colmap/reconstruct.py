@@ -72,7 +72,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
-        engine=_engine(solution, mapper, adjusted, known, job.known.given()),
+        engine=_engine(solution, mapper, adjusted, known, job),
         source=source.source,
         frames=[_frame(frame, place, solution, p) for p, (frame, place) in enumerate(zip(frames, places, strict=True))],
     )
@@ -287,9 +287,7 @@ def _points(solution: Solution, writer: ReconstructionWriter, places: Sequence[P
     )
 
 
-def _engine(
-    solution: Solution, mapper: str, adjusted: Adjusted, known: Known, given: dict[str, Any]
-) -> dict[str, object]:
+def _engine(solution: Solution, mapper: str, adjusted: Adjusted, known: Known, job: Job) -> dict[str, object]:
     residuals = np.concatenate([solution.residuals(position) for position in solution.placed])
     return {
         "name": "colmap",
@@ -302,7 +300,8 @@ def _engine(
             "focal_hold": adjusted.focal_hold,
             "sharpened": adjusted.sharpened,
             "pycolmap": pycolmap.__version__,
-            "known": given,
+            "mask": job.mask,
+            "known": job.known.given(),
         },
         "registered": len(solution.placed),
         "residual_px": float(np.median(residuals)),
