@@ -6,9 +6,7 @@ import bpy
 from bpy.props import CollectionProperty, StringProperty
 
 from .pick_source import set_source
-
-PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dpx", ".bmp", ".tga")
-VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".mxf", ".wmv")
+from .sources import PICTURES, VIDEOS
 
 
 def _over_3d_view(context: bpy.types.Context) -> bool:

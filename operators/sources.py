@@ -8,6 +8,16 @@ from pathlib import Path
 
 import bpy
 
+PICTURES = (
+    ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".jp2", ".avif", ".exr", ".hdr", ".dpx"
+)  # fmt: skip
+VIDEOS = (
+    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".mxf", ".wmv", ".flv",
+    ".ogv", ".3gp", ".gif",
+)  # fmt: skip
+
+_NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)(?P<ending>\.[^.]+)")
+
 
 def source_inputs(settings: bpy.types.PropertyGroup) -> tuple[str, ...]:
     """Absolute paths: the picked files, else the one folder, video or picture."""
@@ -35,3 +45,15 @@ def numbered_name(path: Path) -> tuple[int, Callable[[int], str]]:
         return 1, lambda number: path.stem
     prefix, width = path.stem[: match.start()], len(match[0])
     return int(match[0]), lambda number: f"{prefix}{number:0{width}d}"
+
+
+def whole_sequence(folder: Path, name: str) -> list[str]:
+    """The files in `folder` that differ from `name` in the number at its end only, in their order; `name` alone where
+    it has none.
+    """
+    picked = _NUMBERED.fullmatch(name)
+    if picked is None:
+        return [name]
+    others = [match for path in folder.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
+    same = [match for match in others if (match["stem"], match["ending"]) == (picked["stem"], picked["ending"])]
+    return [match.string for match in sorted(same, key=lambda match: int(match["number"]))]
