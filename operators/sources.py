@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 PICTURES = (
     ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".jp2", ".avif", ".exr", ".hdr", ".dpx"
@@ -35,7 +36,7 @@ def source_summary(settings: bpy.types.PropertyGroup) -> str:
     """What was picked, in a few words, without looking at the disk."""
     count = len(settings.files)
     name = Path(settings.source).name or settings.source
-    return f"{count} pictures in {name}" if count else name
+    return iface_("{} pictures in {}").format(count, name) if count else name
 
 
 def numbered_name(path: Path) -> tuple[int, Callable[[int], str]]:
