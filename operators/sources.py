@@ -9,6 +9,8 @@ from pathlib import Path
 import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
+from ..vggt_blender.scene.stored_paths import full_path
+
 PICTURES = (
     ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".jp2", ".avif", ".exr", ".hdr", ".dpx"
 )  # fmt: skip
@@ -22,13 +24,13 @@ _NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)(?P<ending>\.[^.]+)")
 
 def source_inputs(settings: bpy.types.PropertyGroup) -> tuple[str, ...]:
     """Absolute paths: the picked files, else the one folder, video or picture."""
-    source = Path(bpy.path.abspath(settings.source)).absolute()
+    source = full_path(settings.source)
     return tuple(str(source / entry.name) for entry in settings.files) or (str(source),)
 
 
 def source_title(settings: bpy.types.PropertyGroup) -> str:
     """A name for the shot: the folder's, or the video's without its ending."""
-    source = Path(bpy.path.abspath(settings.source)).absolute()
+    source = full_path(settings.source)
     return source.name if settings.files or source.is_dir() else source.stem
 
 

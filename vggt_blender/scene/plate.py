@@ -10,6 +10,7 @@ import bpy
 
 from ..exchange.reconstruction import Frame, Reconstruction
 from .orientation import orientation_of
+from .stored_paths import full_path, leads_to
 from .timeline import Timeline
 from .video_orientation import blender_turns_to, orientation_of_video
 
@@ -43,7 +44,7 @@ def load_image(path: Path, source: str = "FILE", *, share: bool = True) -> bpy.t
 
 
 def _shows(image: bpy.types.Image, path: Path, source: str) -> bool:
-    return image.source == source and Path(bpy.path.abspath(image.filepath)) == path
+    return image.source == source and leads_to(image.filepath, path)
 
 
 def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, position: int, timeline: Timeline) -> bool:
@@ -72,7 +73,7 @@ def shows_turned(camera: bpy.types.Object, size: tuple[int, int]) -> bool:
     for background in camera.data.background_images[:1]:
         image = background.image
         if image is not None and image.source == "MOVIE":
-            wanted = orientation_of_video(Path(bpy.path.abspath(image.filepath)))
+            wanted = orientation_of_video(full_path(image.filepath))
             on_side = size[0] != size[1] and tuple(image.size) == size[::-1]
             return on_side or blender_turns_to(wanted) != wanted
     return False
