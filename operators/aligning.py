@@ -12,7 +12,10 @@ from ..vggt_blender.scene.world_frame import find_shot, move_root
 from .picks import picked_count, picked_points
 
 Array = NDArray[np.float64]
-NUMBERS = {2: "two", 3: "three"}
+CHOOSE = {
+    2: "Select two points: vertices in Edit Mode, or objects in Object Mode",
+    3: "Select three points: vertices in Edit Mode, or objects in Object Mode",
+}
 
 
 def current_shot(context: bpy.types.Context) -> Holder | None:
@@ -39,9 +42,7 @@ class Aligns:
         if not needs_shot(cls, current_shot(context)):
             return False
         if cls.points and picked_count(context) != cls.points:
-            cls.poll_message_set(
-                f"Select {NUMBERS[cls.points]} points: vertices in Edit Mode, or objects in Object Mode"
-            )
+            cls.poll_message_set(CHOOSE[cls.points])
             return False
         return True
 

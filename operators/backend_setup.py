@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..vggt_blender.backend.setup import SIZES_GB
 from .check import check
@@ -52,8 +53,9 @@ def is_busy(operator: type[bpy.types.Operator]) -> bool:
 def size_text(with_vggt: bool) -> str:
     """What the set-up needs on disk, for people."""
     if not with_vggt:
-        return f"about {SIZES_GB['colmap']} GB on disk"
-    return f"about {SIZES_GB['cpu']} GB on disk, {SIZES_GB['cuda']:g} GB with an NVIDIA graphics card"
+        return iface_("about {} GB on disk").format(SIZES_GB["colmap"])
+    both = iface_("about {} GB on disk, {:g} GB with an NVIDIA graphics card")
+    return both.format(SIZES_GB["cpu"], SIZES_GB["cuda"])
 
 
 setup = BackendSetup()

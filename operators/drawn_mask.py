@@ -13,6 +13,7 @@ import bpy
 from ..vggt_blender.exchange.job import FrameRange
 from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.scene.drawn_masks import draw_masks, remove_drawn_masks
+from ..vggt_blender.scene.stored_paths import full_path
 from .sources import numbered_name
 
 
@@ -62,7 +63,7 @@ def plate_clip(inputs: Iterable[str]) -> bpy.types.MovieClip:
     """The clip that shows the source; the only one there is, where its files are others (a proxy)."""
     sources = {os.path.normcase(path) for path in inputs}
     for clip in bpy.data.movieclips:
-        path = Path(bpy.path.abspath(clip.filepath)).absolute()
+        path = full_path(clip.filepath)
         if sources & {os.path.normcase(path), os.path.normcase(path.parent)}:
             return clip
     if len(bpy.data.movieclips) == 1:
@@ -72,7 +73,7 @@ def plate_clip(inputs: Iterable[str]) -> bpy.types.MovieClip:
 
 def frame_names(clip: bpy.types.MovieClip, frames: FrameRange) -> dict[int, str]:
     """By scene frame, as the clip is timed, the name under which a solve finds the mask of each of `frames`."""
-    path = Path(bpy.path.abspath(clip.filepath))
+    path = full_path(clip.filepath)
     first, name = (0, lambda index: f"{path.stem}.{index + 1:04d}")
     if clip.source == "SEQUENCE":
         first, name = numbered_name(path)

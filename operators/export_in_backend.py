@@ -10,7 +10,7 @@ from ..vggt_blender.exchange.messages import JobError
 from ..vggt_blender.exchange.undistorted import FOLDER
 from ..vggt_blender.scene.cameras import HEIGHT, SHOT_CAMERA, WIDTH
 from ..vggt_blender.scene.collection import Holder
-from ..vggt_blender.scene.plate import shows_sideways
+from ..vggt_blender.scene.plate import shows_turned
 from . import pump
 from .aligning import current_shot
 from .backend_setup import setup
@@ -93,8 +93,8 @@ class VGGT_OT_export_in_backend(NeedsShot, bpy.types.Operator):
         if self.format == "UNDISTORTED":
             frames = [frame.pose for frame in reconstruction.frames if frame.pose is not None]
             camera = shot.find(SHOT_CAMERA)
-            lies = camera is not None and shows_sideways(camera, (camera[WIDTH], camera[HEIGHT]))
-            if not lies and not any(pose.distortion is not None and any(pose.distortion) for pose in frames):
+            turned = camera is not None and shows_turned(camera, (camera[WIDTH], camera[HEIGHT]))
+            if not turned and not any(pose.distortion is not None and any(pose.distortion) for pose in frames):
                 raise JobError("nothing", "The lens of this shot is straight already: there is nothing to straighten.")
             path, overwrite = reconstruction.folder.absolute() / FOLDER, True
         else:

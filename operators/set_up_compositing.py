@@ -29,7 +29,9 @@ class VGGT_OT_set_up_compositing(NeedsShot, bpy.types.Operator):
     def work(self, context: bpy.types.Context, shot: Holder) -> None:
         if self.use_cycles:
             context.scene.render.engine = "CYCLES"
-        if not set_up_shot(context.scene, shot, shot_reconstruction(shot)):
+        if set_up_shot(context.scene, shot, shot_reconstruction(shot)):
+            self.report({"INFO"}, "Renders go over the plate now.")
+        else:
             self.report({"WARNING"}, "The compositor is in use: connect the new Alpha Over node where you want it.")
 
 

@@ -1,6 +1,7 @@
 """Make the backend's environment in a folder of its own, never in Blender's Python."""
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.props import BoolProperty
 
 from ..vggt_blender.exchange.messages import JobError
@@ -45,11 +46,13 @@ class VGGT_OT_setup_backend(bpy.types.Operator):
         """What happens on OK: what is fetched, how large it is, and where it goes."""
         column = self.layout.column()
         column.prop(self, "with_vggt")
-        column.label(text=f"Takes {size_text(self.with_vggt)}", icon="DISK_DRIVE", translate=False)
+        column.label(text=iface_("Takes {}").format(size_text(self.with_vggt)), icon="DISK_DRIVE", translate=False)
         column.label(text=str(backend_folder(context)), icon="FILE_FOLDER", translate=False)
         wheels = wheels_folder(context)
-        source = "Fetched from the Python Package Index and PyTorch's" if wheels is None else f"Taken from {wheels}"
-        column.label(text=source, icon="INTERNET" if wheels is None else "PACKAGE", translate=False)
+        if wheels is None:
+            column.label(text="Fetched from the Python Package Index and PyTorch's", icon="INTERNET")
+        else:
+            column.label(text=iface_("Taken from {}").format(wheels), icon="PACKAGE", translate=False)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         wheels = wheels_folder(context)

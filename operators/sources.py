@@ -7,17 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
+
+from ..vggt_blender.scene.stored_paths import full_path
+
+_NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)(?P<ending>\.[^.]+)")
 
 
 def source_inputs(settings: bpy.types.PropertyGroup) -> tuple[str, ...]:
     """Absolute paths: the picked files, else the one folder, video or picture."""
-    source = Path(bpy.path.abspath(settings.source)).absolute()
+    source = full_path(settings.source)
     return tuple(str(source / entry.name) for entry in settings.files) or (str(source),)
 
 
 def source_title(settings: bpy.types.PropertyGroup) -> str:
     """A name for the shot: the folder's, or the video's without its ending."""
-    source = Path(bpy.path.abspath(settings.source)).absolute()
+    source = full_path(settings.source)
     return source.name if settings.files or source.is_dir() else source.stem
 
 
@@ -25,7 +30,7 @@ def source_summary(settings: bpy.types.PropertyGroup) -> str:
     """What was picked, in a few words, without looking at the disk."""
     count = len(settings.files)
     name = Path(settings.source).name or settings.source
-    return f"{count} pictures in {name}" if count else name
+    return iface_("{} pictures in {}").format(count, name) if count else name
 
 
 def numbered_name(path: Path) -> tuple[int, Callable[[int], str]]:
@@ -35,3 +40,15 @@ def numbered_name(path: Path) -> tuple[int, Callable[[int], str]]:
         return 1, lambda number: path.stem
     prefix, width = path.stem[: match.start()], len(match[0])
     return int(match[0]), lambda number: f"{prefix}{number:0{width}d}"
+
+
+def whole_sequence(folder: Path, name: str) -> list[str]:
+    """The files in `folder` that differ from `name` in the number at its end only, in their order; `name` alone where
+    it has none.
+    """
+    picked = _NUMBERED.fullmatch(name)
+    if picked is None:
+        return [name]
+    others = [match for path in folder.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
+    same = [match for match in others if (match["stem"], match["ending"]) == (picked["stem"], picked["ending"])]
+    return [match.string for match in sorted(same, key=lambda match: int(match["number"]))]

@@ -25,8 +25,8 @@ class VGGT_PT_alignment(SubPanel, bpy.types.Panel):
         column.operator("vggt.set_floor", icon="GRID")
         column.operator("vggt.set_scale", icon="DRIVER_DISTANCE")
         row = column.row(align=True)
-        for axis in "XYZ":
-            row.operator("vggt.set_direction", text=f"Along {axis}").axis = axis
+        for axis, text in (("X", "Along X"), ("Y", "Along Y"), ("Z", "Along Z")):
+            row.operator("vggt.set_direction", text=text).axis = axis
         column.operator("vggt.set_origin", icon="PIVOT_CURSOR")
         column.operator("vggt.reset_alignment", icon="LOOP_BACK")
         if shot is not None:

@@ -1,6 +1,7 @@
 """The backend's set-up, as the panel and the preferences both show it."""
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators.backend_setup import OFFLINE, setup, size_text
 from ..operators.locations import wheels_folder
@@ -21,6 +22,7 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context, width: fl
         return
     column.operator("vggt.setup_backend", icon="IMPORT")
     if wheels_folder(context) is None and not bpy.app.online_access:
-        draw_wrapped(column, f"{OFFLINE}.", width, icon="INTERNET_OFFLINE")
+        draw_wrapped(column, iface_(OFFLINE) + ".", width, icon="INTERNET_OFFLINE")
     else:
-        draw_wrapped(column, f"Takes {size_text(with_vggt=True)}; without VGGT {size_text(with_vggt=False)}.", width)
+        sizes = iface_("Takes {}; without VGGT {}.").format(size_text(with_vggt=True), size_text(with_vggt=False))
+        draw_wrapped(column, sizes, width)

@@ -24,14 +24,36 @@ class VGGT_PT_delivery(SubPanel, bpy.types.Panel):
         return current_shot(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
-        column = self.layout.column(align=True)
-        for name, label, _ in export.FORMATS:
-            row = column.row(align=True)
-            row.enabled = name not in SUFFIXES or not missing_exporter(name)
-            row.operator("vggt.export", text=label, icon=ICONS[name]).format = name
+        _draw_blenders(self.layout.column(align=True))
         reasons = {missing_exporter(name) for name in SUFFIXES} - {""}
         if reasons:
             draw_wrapped(self.layout, "This Blender was built without what is grey.", context.region.width, icon="INFO")
-        column = self.layout.column(align=True)
-        for name, label, _ in export_in_backend.FORMATS:
-            column.operator("vggt.export_in_backend", text=label, icon=ICONS[name]).format = name
+        _draw_backends(self.layout.column(align=True))
+
+
+class VGGT_MT_export(bpy.types.Menu):
+    """The same in File > Export."""
+
+    bl_label = "VGGT Shot"
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        _draw_blenders(self.layout)
+        self.layout.separator()
+        _draw_backends(self.layout)
+
+
+def _draw_blenders(layout: bpy.types.UILayout) -> None:
+    for name, label, _ in export.FORMATS:
+        row = layout.row(align=True)
+        row.enabled = name not in SUFFIXES or not missing_exporter(name)
+        row.operator("vggt.export", text=label, icon=ICONS[name]).format = name
+
+
+def _draw_backends(layout: bpy.types.UILayout) -> None:
+    for name, label, _ in export_in_backend.FORMATS:
+        layout.operator("vggt.export_in_backend", text=label, icon=ICONS[name]).format = name
+
+
+def draw_menu(self: bpy.types.Menu, _context: bpy.types.Context) -> None:
+    """The entry of File > Export."""
+    self.layout.menu("VGGT_MT_export")

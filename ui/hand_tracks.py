@@ -1,6 +1,7 @@
 """Tracks by hand and measured points that the next solve has to agree with."""
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators.mark_survey_point import active_track
 from ..vggt_blender.exchange.messages import JobError
@@ -28,9 +29,11 @@ class VGGT_PT_hand_tracks(SubPanel, bpy.types.Panel):
         except JobError as failure:
             draw_wrapped(layout.box(), failure.message, context.region.width - 20, icon="ERROR")
             return
-        layout.label(text=f"{len(names)} tracks, {measured} measured", icon="TRACKING")
+        counted = iface_("{} tracks, {} measured").format(len(names), measured)
+        layout.label(text=counted, icon="TRACKING", translate=False)
         track = active_track(context)
         column = layout.column(align=True)
-        column.label(text="Measured place of" if track is None else f"Measured place of '{track.name}'")
+        whose = iface_("Measured place of") if track is None else iface_("Measured place of '{}'").format(track.name)
+        column.label(text=whose, translate=False)
         for place, text, icon in (("OBJECT", "Active Object", "OBJECT_ORIGIN"), ("CURSOR", "3D Cursor", "CURSOR")):
             column.operator("vggt.mark_survey_point", text=text, icon=icon).place = place

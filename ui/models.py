@@ -26,7 +26,7 @@ def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context, width: f
     for row in models:
         _draw_model(column, row, width)
     if models and not bpy.app.online_access and not all(row["path"] for row in models):
-        draw_wrapped(column, f"{OFFLINE}.", width, icon="INTERNET_OFFLINE")
+        draw_wrapped(column, iface_(OFFLINE) + ".", width, icon="INTERNET_OFFLINE")
     if any(row["gated"] for row in models):
         draw_wrapped(column, LOCKED, width, icon="LOCKED")
     column.prop(context.scene.vggt, "model", text="Use a File", placeholder="The best model that is here")

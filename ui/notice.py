@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators.session import session
 from ..operators.task import Notice
@@ -17,7 +18,7 @@ def draw_notices(layout: bpy.types.UILayout, width: float, wanted: Callable[[Not
 
 
 def _draw_notice(layout: bpy.types.UILayout, notice: Notice, index: int, width: float) -> None:
-    text = f"{notice.title}: {notice.message}" if notice.title else notice.message
+    text = f"{notice.title}: {iface_(notice.message)}" if notice.title else notice.message
     draw_wrapped(layout, text, width, icon="ERROR" if notice.failed else "INFO")
     row = layout.row(align=True)
     if notice.folder is not None:

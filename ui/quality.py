@@ -2,6 +2,7 @@
 
 import bpy
 import bpy.utils.previews
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators.go_to_frame import shot_quality
 from ..vggt_blender.scene.quality import BadFrame, Quality, advice, bad_frames
@@ -31,14 +32,15 @@ class VGGT_PT_quality(SubPanel, bpy.types.Panel):
         width = context.region.width
         layout.label(text=shot.name, icon="OUTLINER_COLLECTION", translate=False)
         share = quality.registered / max(1, len(quality.frames))
-        layout.progress(factor=share, type="BAR", text=f"{quality.registered} of {len(quality.frames)} frames placed")
+        placed = iface_("{} of {} frames placed").format(quality.registered, len(quality.frames))
+        layout.progress(factor=share, type="BAR", text=placed, translate=False)
         if quality.residual_px is None:
             draw_wrapped(layout, "This engine measures no error.", width, icon="INFO")
         else:
             _draw_graph(layout, quality, width)
         if quality.jitter_deg is not None:
-            before, after = quality.jitter_deg
-            layout.label(text=f"Smoothed: jitter {before:.4f}° to {after:.4f}°", icon="SMOOTHCURVE")
+            smoothed = iface_("Smoothed: jitter {:.4f}° to {:.4f}°").format(*quality.jitter_deg)
+            layout.label(text=smoothed, icon="SMOOTHCURVE", translate=False)
         for line in advice(quality):
             draw_wrapped(layout.box(), line, width - 20, icon="INFO")
         _draw_bad_frames(layout, bad_frames(quality))
@@ -49,10 +51,10 @@ class VGGT_PT_quality(SubPanel, bpy.types.Panel):
 def _draw_graph(layout: bpy.types.UILayout, quality: Quality, width: int) -> None:
     column = layout.column(align=True)
     ends = column.row()
-    ends.label(text=f"Error {quality.residual_px:.2f} px")
+    ends.label(text=iface_("Error {:.2f} px").format(quality.residual_px), translate=False)
     right = ends.row()
     right.alignment = "RIGHT"
-    right.label(text=f"up to {highest_residual(quality):.2f} px")
+    right.label(text=iface_("up to {:.2f} px").format(highest_residual(quality)), translate=False)
     unit = 20 * bpy.context.preferences.system.ui_scale
     column.template_icon(icon_value=_graph(quality), scale=max(4.0, min(12.0, (width - 50) / unit)))
     ends = column.row()
@@ -61,7 +63,7 @@ def _draw_graph(layout: bpy.types.UILayout, quality: Quality, width: int) -> Non
     counts = [frame.points for frame in quality.frames if frame.points is not None]
     right = ends.row()
     right.alignment = "RIGHT"
-    right.label(text=f"up to {max(counts)} points" if counts else "")
+    right.label(text=iface_("up to {} points").format(max(counts)) if counts else "", translate=False)
 
 
 def _graph(quality: Quality) -> int:
@@ -82,21 +84,21 @@ def _draw_bad_frames(layout: bpy.types.UILayout, bad: list[BadFrame]) -> None:
         layout.label(text="No frame stands out", icon="CHECKMARK")
         return
     row = layout.row(align=True)
-    row.label(text=f"{len(bad)} to look at")
+    row.label(text=iface_("{} to look at").format(len(bad)), translate=False)
     row.operator("vggt.next_bad_frame", text="", icon="TRIA_LEFT").back = True
     row.operator("vggt.next_bad_frame", text="", icon="TRIA_RIGHT")
     column = layout.column(align=True)
     for entry in bad[:LISTED]:
         frame = entry.quality
         text = {
-            "missing": f"{frame.frame}: not placed",
+            "missing": iface_("{}: not placed").format(frame.frame),
             "residual": f"{frame.frame}: {frame.residual_px or 0.0:.2f} px",
-            "points": f"{frame.frame}: {frame.points} points",
+            "points": iface_("{}: {} points").format(frame.frame, frame.points),
         }[entry.why]
         button = column.operator("vggt.go_to_frame", text=text, icon=ICONS[entry.why], translate=False)
         button.frame_name = frame.name
     if len(bad) > LISTED:
-        column.label(text=f"and {len(bad) - LISTED} more")
+        column.label(text=iface_("and {} more").format(len(bad) - LISTED), translate=False)
 
 
 def _draw_hand_tracks(layout: bpy.types.UILayout, quality: Quality) -> None:
@@ -110,7 +112,7 @@ def _draw_hand_tracks(layout: bpy.types.UILayout, quality: Quality) -> None:
         icon = "CHECKMARK" if track.fits else "ERROR"
         column.label(text=f"{track.name}: {track.residual_px:.2f} px{apart}", icon=icon, translate=False)
     if len(worst_first) > LISTED:
-        column.label(text=f"and {len(worst_first) - LISTED} more")
+        column.label(text=iface_("and {} more").format(len(worst_first) - LISTED), translate=False)
 
 
 def _length(meters: float) -> str:

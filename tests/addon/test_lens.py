@@ -60,14 +60,6 @@ def test_refinement_is_for_engines_that_need_it(addon: ModuleType, settings: obj
     assert not addon.operators.solve.job_of(settings, "/out").refine
 
 
-def test_tracks_are_for_the_network(addon: ModuleType, settings: object) -> None:
-    assert addon.operators.solve.job_of(settings, "/out").tracks == 0
-    settings.tracks = 200
-    for engine, tracks in (("vggt", 200), ("auto", 200), ("colmap", 0)):
-        settings.engine = engine
-        assert addon.operators.solve.job_of(settings, "/out").tracks == tracks
-
-
 class Paper:
     """Stands for a layout: notes which properties are drawn, which have to be there."""
 

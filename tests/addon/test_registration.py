@@ -24,7 +24,12 @@ def footprint(bpy: ModuleType, root: ModuleType) -> dict[str, Any]:
         "operators": sorted(dir(bpy.ops.vggt)),
         "scene": hasattr(bpy.types.Scene, "vggt"),
         "handlers": sum(len(found) for found in handlers.values()),
-        "menu": [draw for draw in bpy.types.TOPBAR_MT_file_import._dyn_ui_initialize() if NAME in draw.__module__],
+        "menus": [
+            draw
+            for menu in (bpy.types.TOPBAR_MT_file_import, bpy.types.TOPBAR_MT_file_export)
+            for draw in menu._dyn_ui_initialize()
+            if NAME in draw.__module__
+        ],
         "timer": bpy.app.timers.is_registered(root.operators.pump._tick),
     }
 
@@ -33,7 +38,7 @@ def test_register_and_unregister_twice_leaves_nothing(bpy: ModuleType, root: Mod
     root.register()
     root.unregister()
     nothing = footprint(bpy, root)
-    assert nothing == {"types": [], "operators": [], "scene": False, "handlers": 0, "menu": [], "timer": False}
+    assert nothing == {"types": [], "operators": [], "scene": False, "handlers": 0, "menus": [], "timer": False}
     for _ in range(2):
         root.register()
         registered = footprint(bpy, root)
@@ -42,7 +47,7 @@ def test_register_and_unregister_twice_leaves_nothing(bpy: ModuleType, root: Mod
     assert registered["types"]
     assert registered["scene"]
     assert registered["handlers"] == 5
-    assert len(registered["menu"]) == 1
+    assert len(registered["menus"]) == 2
 
 
 def test_names_say_the_kind_and_everything_has_a_tooltip(bpy: ModuleType, addon: ModuleType) -> None:

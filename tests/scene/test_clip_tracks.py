@@ -103,6 +103,23 @@ def test_a_clip_belongs_to_its_own_source(plate, house, tmp_path):
     assert not shows(clip, [str(tmp_path / "elsewhere")])
 
 
+def test_a_plate_beside_the_folder_of_the_blend_is_known_again(plate, house, tmp_path):
+    """Where the .blend was saved, Blender stores the way from there, with ``..`` in it."""
+    reconstruction, clip, timeline = plate
+    (tmp_path / "scenes").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scenes" / "shot.blend"))
+    clip.filepath = bpy.path.relpath(bpy.path.abspath(clip.filepath))
+    assert clip.filepath.startswith("//..")
+    assert house("scene.clip_tracks").shows(clip, reconstruction.inputs())
+    camera, plates = bpy.data.cameras.new("camera"), house("scene.plate")
+    assert plates.show_plate(camera, reconstruction, 0, timeline)
+    (background,) = camera.background_images
+    image = background.image
+    assert image.filepath.startswith("//..")
+    assert plates.show_plate(camera, reconstruction, 0, timeline)
+    assert background.image == image, "the same plate again is the same image"
+
+
 def test_a_surveyed_result_stands_where_the_points_are(plate, house, empty_scene, photograph, stage):
     """In Blender the coordinates are those that were typed, whatever the scene's unit and whatever was there before."""
     import json

@@ -24,7 +24,7 @@ from .depth_planes import build_planes
 from .filters import build_filters
 from .lenses import lens_bend
 from .overscan import RENDER_CAMERA
-from .plate import SAME_SHAPE, fit_plate, frame_shape, picture_path, shows_sideways
+from .plate import SAME_SHAPE, fit_plate, frame_shape, picture_path, shows_turned
 from .point_cloud import build_cloud, build_sparse_cloud
 from .quality import keep_quality, measure_quality
 from .samples import Samples, dense_samples
@@ -98,7 +98,7 @@ def build_scene(
     planes = []
     if options.planes != "none":
         planes = build_planes(holder, root, reconstruction, timeline, options.plane_every)
-    warnings = stale + _warnings(plates, options, scene, cameras[0]) + _sideways(cameras)
+    warnings = stale + _warnings(plates, options, scene, cameras[0]) + _turned(cameras)
     return SceneResult(scene, holder.collection, root, cameras, cloud, sparse, planes, warnings)
 
 
@@ -232,10 +232,10 @@ def _size(reconstruction: Reconstruction, points: NDArray[np.floating]) -> float
     return distance if distance > 0 else 1.0
 
 
-def _sideways(cameras: list[bpy.types.Object]) -> list[str]:
-    if not any(shows_sideways(camera, (camera[WIDTH], camera[HEIGHT])) for camera in cameras):
+def _turned(cameras: list[bpy.types.Object]) -> list[str]:
+    if not any(shows_turned(camera, (camera[WIDTH], camera[HEIGHT])) for camera in cameras):
         return []
-    return ["This Blender shows the video lying on its side: Straightened Plates, in Delivery, stand upright."]
+    return ["This Blender does not turn the video as its file asks: Straightened Plates, in Delivery, stand upright."]
 
 
 def _warnings(

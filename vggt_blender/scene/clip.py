@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 import numpy as np
 
@@ -13,6 +11,7 @@ from .cameras import lenses, registered
 from .collection import ID, Holder
 from .lenses import lens_of
 from .plate import picture_path
+from .stored_paths import leads_to
 from .timeline import Timeline
 
 
@@ -38,7 +37,7 @@ def build_clip(
         clip = bpy.data.movieclips.load(str(path))
         clip.name = holder.name
         clip[ID] = holder.collection[ID]
-    elif Path(bpy.path.abspath(clip.filepath)) != path:
+    elif not leads_to(clip.filepath, path):
         clip.filepath = str(path)
         bpy.context.view_layer.update()  # only then it has the new plate's size
     # a sequence starts with the file that it was loaded from, a video with its first frame

@@ -10,6 +10,7 @@ import bpy
 
 from ..exchange.hand_tracks import HandTrack, HandTracks, Observation
 from ..exchange.messages import JobError
+from .stored_paths import full_path
 from .track_objects import OWN_NAME
 
 SURVEY = "vggt_survey"  # on an object: the name of the track whose measured place it is
@@ -19,15 +20,15 @@ _NUMBERED = re.compile(r"(?P<name>.*?)(?P<number>\d+)")
 
 def clip_file(clip: bpy.types.MovieClip) -> Path:
     """The clip's video, or the first file of its sequence."""
-    return Path(bpy.path.abspath(clip.filepath)).absolute()
+    return full_path(clip.filepath)
 
 
 def shows(clip: bpy.types.MovieClip, inputs: Iterable[str]) -> bool:
     """Whether `clip` shows what `inputs` name: one folder, picture files, or one video."""
     file = clip_file(clip)
     if clip.source == "MOVIE":
-        return any(Path(path) == file for path in inputs)
-    return any(Path(path) in (file.parent, file) for path in inputs)
+        return any(full_path(path) == file for path in inputs)
+    return any(full_path(path) in (file.parent, file) for path in inputs)
 
 
 def artists_tracks(clip: bpy.types.MovieClip) -> Iterator[bpy.types.MovieTrackingTrack]:

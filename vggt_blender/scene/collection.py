@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Iterable
@@ -149,7 +150,7 @@ def find_collection(
 
 
 def _same(path: str) -> str:
-    return str(Path(path).absolute()) if path else ""
+    return os.path.normcase(os.path.normpath(Path(path).absolute())) if path else ""
 
 
 def title_of(reconstruction: Reconstruction) -> str:

@@ -10,7 +10,9 @@ import bpy
 
 from ..exchange.reconstruction import Frame, Reconstruction
 from .orientation import orientation_of
+from .stored_paths import full_path, leads_to
 from .timeline import Timeline
+from .video_orientation import blender_turns_to, orientation_of_video
 
 # How to turn (degrees, clockwise as Blender counts a background) and mirror a stored picture, by EXIF orientation.
 _UPRIGHT: dict[int, tuple[int, bool]] = {
@@ -42,7 +44,7 @@ def load_image(path: Path, source: str = "FILE", *, share: bool = True) -> bpy.t
 
 
 def _shows(image: bpy.types.Image, path: Path, source: str) -> bool:
-    return image.source == source and Path(bpy.path.abspath(image.filepath)) == path
+    return image.source == source and leads_to(image.filepath, path)
 
 
 def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, position: int, timeline: Timeline) -> bool:
@@ -65,12 +67,16 @@ def show_plate(camera: bpy.types.Camera, reconstruction: Reconstruction, positio
     return True
 
 
-def shows_sideways(camera: bpy.types.Object, size: tuple[int, int]) -> bool:
-    """Whether Blender shows the video behind `camera`, whose upright `size` is (width, height), as it is stored: before
-    4.5 it does not know that a phone was held upright."""
-    images = [background.image for background in camera.data.background_images[:1]]
-    stored = [tuple(image.size) for image in images if image is not None and image.source == "MOVIE"]
-    return size[0] != size[1] and stored == [size[::-1]]
+def shows_turned(camera: bpy.types.Object, size: tuple[int, int]) -> bool:
+    """Whether Blender shows the video behind `camera`, whose upright `size` is (width, height), other than its file
+    asks: before 4.5 it does not know that a phone was held upright, and no version knows of mirrors."""
+    for background in camera.data.background_images[:1]:
+        image = background.image
+        if image is not None and image.source == "MOVIE":
+            wanted = orientation_of_video(full_path(image.filepath))
+            on_side = size[0] != size[1] and tuple(image.size) == size[::-1]
+            return on_side or blender_turns_to(wanted) != wanted
+    return False
 
 
 def _new_background(camera: bpy.types.Camera) -> Any:

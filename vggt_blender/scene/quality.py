@@ -13,6 +13,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..exchange.hand_tracks import HandTrackFit, read_fits
 from ..exchange.reconstruction import OBSERVATIONS, RESIDUAL, Reconstruction
@@ -191,7 +192,8 @@ def advice(quality: Quality) -> list[str]:
     if residual is not None and residual > quality.high_residual_px:
         lines.append("The error is high: turn on Refine, and mask what moves, such as people, cars and water.")
     if quality.registered and not USUAL_VIEW[0] <= quality.view_deg <= USUAL_VIEW[1]:
-        lines.append(f"A field of view of {quality.view_deg:.0f}° is rare: solve with the lens you know, if you do.")
+        rare = iface_("A field of view of {:.0f}° is rare: solve with the lens you know, if you do.")
+        lines.append(rare.format(quality.view_deg))
     elif quality.bend > STRONG_BEND:
         lines.append("The lens bends the corners strongly: if it was no wide-angle lens, solve with the lens you know.")
     return lines
