@@ -190,3 +190,16 @@ def test_what_holds_no_frame_is_no_model(tmp_path: Path, noise: float) -> None:
     database.close()
     found, _ = solve(tmp_path / "matches.db", 3, lambda placed: None, Known())
     assert found is None or found.num_reg_images() >= 2
+
+
+def test_a_cut_is_named_with_the_frames_beyond_it(tmp_path: Path) -> None:
+    """Two shots in one clip: the longer one is solved, and the frames of the other are told from blurred ones."""
+    plates = sorted(SMALL_YARD.glob("*.jpg"))[::2][:4] + sorted(SAMPLE.glob("*.jpg"))[::4][:2]
+    for number, plate in enumerate(plates, 1):
+        with Image.open(plate) as picture:
+            picture.resize((480, 270)).save(tmp_path / f"clip.{number:04d}.png")
+    report = Recorder()
+    folder = run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), report)
+    assert [frame.registered for frame in load_reconstruction(folder).frames] == [True] * 4 + [False] * 2
+    (said,) = (warning for warning in report.warnings if "a cut" in warning)
+    assert "clip.0005.png to clip.0006.png" in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vggt_blender.engines.colmap.features import Features
-from vggt_blender.engines.colmap.matching import FEWEST_PARTNERS, PARTNERS, alike_pairs
+from vggt_blender.engines.colmap.matching import FEWEST_PARTNERS, PARTNERS, alike_pairs, joined
 
 COUNT, STEP = 40, 30
 
@@ -35,3 +35,8 @@ def test_pictures_that_share_details_are_compared_and_most_others_are_not() -> N
 def test_a_few_pictures_are_all_compared() -> None:
     pairs = alike_pairs(walk()[:8], lambda done, total: None)
     assert len(pairs) == 28
+
+
+def test_what_no_pair_joins_is_a_group_of_its_own() -> None:
+    pairs = [(5, 6), (0, 1), (2, 3), (1, 2), (6, 7), (0, 3)]
+    assert joined(pairs) == [[0, 1, 2, 3], [5, 6, 7]]

@@ -6,7 +6,7 @@ where they lie on the epipolar lines of the sure ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -173,6 +173,18 @@ def verified_pairs(
 
 
 _PAIRS_AT_ONCE = 8
+
+
+def joined(pairs: Iterable[Pair]) -> list[list[int]]:
+    """The groups of pictures (positions, in order) that `pairs` join, the largest first: two sides of a cut are two."""
+    group_of: dict[int, list[int]] = {}
+    for first, second in pairs:
+        one, other = (group_of.setdefault(position, [position]) for position in (first, second))
+        if one is not other:
+            one.extend(other)
+            group_of.update(dict.fromkeys(other, one))
+    groups = {id(group): sorted(group) for group in group_of.values()}.values()
+    return sorted(groups, key=lambda group: (-len(group), group[0]))
 
 
 def near_epipolar_lines(

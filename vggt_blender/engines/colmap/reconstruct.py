@@ -22,7 +22,7 @@ from .dense import SCRATCH, write_depth
 from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
-from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, verified_pairs
+from .matching import OVERLAP, VerifiedPair, alike_pairs, joined, sequential_pairs, verified_pairs
 from .scene_features import scene_features
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
@@ -68,7 +68,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     if known.zooms and ordered:
         adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, known))
     solution = solution_of(adjusted.model, _scales(frames))
-    _warn_of_unplaced(frames, solution, report)
+    _warn_of_unplaced(matched, solution, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
@@ -158,9 +158,14 @@ class _Matched:
     pairs: Sequence[VerifiedPair]
 
     @property
+    def groups(self) -> list[list[int]]:
+        """The frames (positions) that share anything, directly or through others, the largest group first."""
+        return joined((pair.first, pair.second) for pair in self.pairs)
+
+    @property
     def held(self) -> int:
-        """How many frames share anything with another: the others (black, blank, blurred) no mapper can place."""
-        return len({position for pair in self.pairs for position in (pair.first, pair.second)})
+        """How many frames one model can hold: none that shares nothing (black, blank, blurred), nor another shot."""
+        return len(self.groups[0])
 
 
 def _mapped(
@@ -245,11 +250,18 @@ def _scales(frames: Sequence[SourceFrame]) -> list[float]:
     return [working_scale(frame.width, frame.height) for frame in frames]
 
 
-def _warn_of_unplaced(frames: Sequence[SourceFrame], solution: Solution, report: Reporter) -> None:
-    missing = [frame.name for frame, pose in zip(frames, solution.poses, strict=True) if pose is None]
+def _warn_of_unplaced(matched: _Matched, solution: Solution, report: Reporter) -> None:
+    frames = matched.frames
+    missing = [position for position, pose in enumerate(solution.poses) if pose is None]
     if missing:
-        names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        names = ", ".join(frames[position].name for position in missing[:5]) + (", ..." if len(missing) > 5 else "")
         report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {names}")
+    for group in matched.groups[1:]:
+        if len(group) > 1 and set(group) <= set(missing):
+            report.warning(
+                f"{len(group)} of these, {frames[group[0]].name} to {frames[group[-1]].name}, belong together but "
+                "share nothing with the frames that were placed (a cut, or another place): solve them by themselves."
+            )
 
 
 def _frame(frame: SourceFrame, place: Placement, solution: Solution, position: int) -> Frame:
