@@ -50,7 +50,7 @@ def run_job(job: Job, report: Reporter) -> Path:
             _warn_of_unused(job, name, engine, report)
             expect(report, _plan(job, name, source))
             folder: Path = engine.reconstruct(source, writer, job, report)
-        found = _refine(folder, source, job, report) if job.refine or job.hand_tracks else None
+        found = _refine(folder, source, job, report) if _refines(job) else None
         if job.smooth:
             _smooth(folder, source, job, report, found)
         if job.known.distance is not None:
@@ -62,7 +62,13 @@ def run_job(job: Job, report: Reporter) -> Path:
 
 def _plan(job: Job, name: str, source: FrameSource) -> tuple[Stage, ...]:
     sizes = [(frame.width, frame.height) for frame in source.frames]
-    return plan_of(name, sizes, ordered=source.source.kind != "images", refines=job.refine)
+    ordered = source.source.kind != "images"
+    return plan_of(name, sizes, ordered=ordered, refines=_refines(job), smooths=job.smooth > 0)
+
+
+def _refines(job: Job) -> bool:
+    """Hand tracks take part in a refinement."""
+    return job.refine or bool(job.hand_tracks)
 
 
 def _resolve(job: Job, report: Reporter) -> Path:
