@@ -112,6 +112,24 @@ def test_an_owner_clears_away_what_is_its_own(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_what_cannot_be_put_back_yet_is_kept_until_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    staging = rooms.make_staging(folder)
+    fill(staging / "left", EARLIER)  # as a process leaves it that is killed between the two results
+
+    def refused(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "in use")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refused)
+        rooms.discard_of(rooms.staging_owner(), folder)
+    assert held(staging / "left") == EARLIER
+    rooms.discard_of(rooms.staging_owner(), folder)
+    assert held(folder) == EARLIER
+    assert not staging.exists()
+
+
 def test_others_may_read_what_they_may_read_elsewhere(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:

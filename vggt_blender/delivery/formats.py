@@ -60,7 +60,7 @@ def _move(staged: Path, output: Path) -> None:
         staged.replace(output)
         return
     output.mkdir(exist_ok=True)
-    for file in staged.iterdir():
+    for file in sorted(staged.iterdir(), key=lambda file: file.suffix == ".json"):  # what speaks of the others is last
         if (output / file.name).is_dir():
             shutil.rmtree(output / file.name)
         file.replace(output / file.name)

@@ -7,6 +7,7 @@ whoever started that process finds what it left.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -103,7 +104,8 @@ def discard_of(owner: str, folder: Path) -> None:
     back."""
     for staging, _, of in _stagings(folder):
         if of == owner:
-            _discard(folder, staging)
+            with contextlib.suppress(OSError):  # what cannot be put back now is by the next run
+                _discard(folder, staging)
 
 
 def put_in_place(staging: Path, folder: Path) -> None:
