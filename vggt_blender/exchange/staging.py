@@ -145,9 +145,9 @@ def _bring_back(aside: Path, parent: Path) -> None:
 
 
 def discard(staging: Path, folder: Path) -> None:
-    """Remove `staging`, which `folder` holds; what was moved out of its way returns, or the staging folder stays."""
-    put_back(staging, folder)
+    """Remove `staging`, which `folder` holds; what was moved out of its way returns, or is kept there until it can."""
     try:
+        put_back(staging, folder)
         _bring_back(staging / _ASIDE, folder)
     except OSError:
         return
