@@ -72,7 +72,10 @@ def delete_reconstruction(folder: Path) -> None:
 
 def _delete_made_from_it(folder: Path) -> None:
     """Straightened plates, the moving plane's depth and drawn masks: what the panel wrote for it, by its names."""
-    for name, files in ((STRAIGHT, straight_files(folder)), (DEPTH, [*(folder / DEPTH).glob("depth.*.exr")])):
+    for name, files in (
+        (STRAIGHT, straight_files(folder / STRAIGHT)),
+        (DEPTH, [*(folder / DEPTH).glob("depth.*.exr")]),
+    ):
         for file in files:
             file.unlink(missing_ok=True)
         remove_empty([folder / name])

@@ -15,7 +15,7 @@ import pytest
 import trimesh
 
 from vggt_blender.delivery.cloud import gather_points
-from vggt_blender.delivery.formats import FORMATS, export
+from vggt_blender.delivery.formats import FOLDERS, FORMATS, export
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.exchange.reconstruction import Frame, Points, Pose, Reconstruction, Source, load_reconstruction
 from vggt_blender.exchange.writer import ReconstructionWriter
@@ -194,6 +194,41 @@ def test_nothing_is_overwritten_unasked_and_nothing_half_written(tmp_path: Path)
     (tmp_path / "mine").mkdir()
     with pytest.raises(JobError, match="name a file"):
         export(result, "ply", tmp_path / "mine", overwrite=True)
+
+
+@pytest.mark.parametrize("to", sorted(FOLDERS))
+def test_a_folder_written_again_is_the_new_one_and_what_else_was_in_it_stays(tmp_path: Path, to: str) -> None:
+    result = make(tmp_path / "r", WIDE)
+    cv2.imwrite(str(tmp_path / "p.png"), np.zeros((*SIZE[::-1], 3), np.uint8))
+    frames = [dataclasses.replace(frame, path=str(tmp_path / "p.png")) for frame in result.frames]
+    frames[1] = dataclasses.replace(frames[1], pose=dataclasses.replace(frames[1].pose, fx=290.0))  # a lens each
+    output = export(dataclasses.replace(result, frames=tuple(frames)), to, tmp_path / "out")
+    earlier = {path.name for path in output.iterdir()}
+    (output / "mine.txt").write_text("mine")
+    (output / "mine").mkdir()
+    (output / "mine" / "note.txt").write_text("mine")
+    fewer = dataclasses.replace(result, frames=(dataclasses.replace(frames[0], number=7),))
+    export(fewer, to, output, overwrite=True)
+    export(fewer, to, tmp_path / "fresh")
+    now, fresh = ({path.name for path in folder.iterdir()} for folder in (output, tmp_path / "fresh"))
+    assert now == fresh | {"mine.txt", "mine"}
+    assert to == "colmap" or earlier - now, "what the new one has not is gone"
+    assert (output / "mine" / "note.txt").read_text() == "mine"
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_a_folder_of_somebody_elses_is_written_into(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.txt").write_text("mine")
+    (tmp_path / "own" / "images.bin").mkdir()
+    (tmp_path / "own" / "images.bin" / "note.txt").write_text("mine")
+    before = (tmp_path / "own").stat().st_ino
+    with pytest.raises(JobError, match="Cannot write"):  # a folder has the name of a file
+        export(make(tmp_path / "r"), "colmap", tmp_path / "own", overwrite=True)
+    assert (tmp_path / "own" / "images.bin" / "note.txt").read_text() == "mine"
+    export(make(tmp_path / "s"), "stmap", tmp_path / "own", overwrite=True)
+    assert {"mine.txt", "images.bin", "lens.json"} <= {path.name for path in (tmp_path / "own").iterdir()}
+    assert (tmp_path / "own").stat().st_ino == before
 
 
 def test_what_is_not_there_cannot_be_written(tmp_path: Path) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from vggt_blender.engines.run import _plan
 from vggt_blender.exchange.estimate import RemainingTime, Stage, plan_of
+from vggt_blender.exchange.hand_tracks import HandTrack, HandTracks
+from vggt_blender.exchange.job import FrameRange, Job
+from vggt_blender.inference.frames import open_source
 
 FRAMES = [(1920, 1080)] * 10
 COLMAP = plan_of("colmap", FRAMES, ordered=True, refines=False)
@@ -35,6 +41,29 @@ def test_a_solve_counts_the_stages_to_come() -> None:
     assert remaining.update("features", 5, 10, 60.0) == pytest.approx(50 + 100 * later, abs=0.1)
     remaining.update("features", 10, 10, 110.0)
     assert remaining.update("matching", 0, 40, 110.0) == pytest.approx(100 * later, abs=0.1)
+
+
+def test_what_smoothing_has_to_find_by_itself_is_counted() -> None:
+    """Where a refinement comes before, it has found it; separate photos follow no path."""
+
+    def after_depth(refines: bool, smooths: bool, ordered: bool = True) -> list[str]:
+        plan = plan_of("colmap", FRAMES, ordered=ordered, refines=refines, smooths=smooths)
+        return [stage.name for stage in plan[len(COLMAP) :]]
+
+    assert after_depth(refines=False, smooths=True) == ["features", "matching"]
+    assert after_depth(refines=True, smooths=True) == after_depth(refines=True, smooths=False)
+    assert after_depth(refines=False, smooths=True, ordered=False) == []
+
+
+def test_hand_tracks_bring_a_refinement_along() -> None:
+    source = open_source([str(Path(__file__).parents[2] / "samples" / "courtyard")], frames=FrameRange(1001, 1004))
+    hand = HandTracks((HandTrack("door", ((1001, 5.0, 5.0), (1002, 6.0, 5.0))),))
+    plans = [
+        [stage.name for stage in _plan(job, "colmap", source)]
+        for job in (Job(("a",), "o", hand_tracks=hand), Job(("a",), "o", refine=True))
+    ]
+    assert plans[0] == plans[1]
+    assert plans[0].count("adjusting") == 2
 
 
 def test_small_pictures_have_quicker_features_and_depth_as_slow_as_large_ones() -> None:

@@ -11,6 +11,8 @@ import pycolmap
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Pose, Reconstruction
 
+FILES = ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")
+
 
 def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
     """A folder with the model's files. Frames that share size and lens share a camera."""
@@ -39,6 +41,12 @@ def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
             model.add_point3D(xyz.astype(np.float64), pycolmap.Track(), rgb)
     path.mkdir()
     model.write(path)
+
+
+def written(folder: Path) -> list[str]:
+    """The files of a binary model in `folder`; none where it holds no whole one."""
+    there = [name for name in FILES if (folder / name).is_file()]
+    return there if {"cameras.bin", "images.bin", "points3D.bin"} <= set(there) else []
 
 
 def _lens(pose: Pose) -> tuple[str, list[float]]:

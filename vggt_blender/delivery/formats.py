@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..exchange.messages import JobError, Reporter
 from ..exchange.paths import exists, user_path
 from ..exchange.reporter import SILENCE
-from ..exchange.staging import make_folder, make_staging
+from ..exchange.staging import discard, make_folder, make_staging, swap_in
 
 if TYPE_CHECKING:
     from ..exchange.reconstruction import Reconstruction
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 FORMATS = ("chan", "colmap", "glb", "ply", "stmap", "undistorted")
 """Each is a module of this room with ``write(reconstruction, path, report)``."""
 FOLDERS = frozenset({"colmap", "stmap", "undistorted"})
-"""Those that write a folder; the others write one file."""
+"""Those that write a folder; the others write one file. Their modules also have ``written(folder)``: the names of the
+files that an earlier export left in it, none where it is no such folder."""
 
 
 def export(
@@ -37,9 +37,9 @@ def export(
         staging = make_staging(output.parent)
         try:
             writer.write(reconstruction, staging / output.name, report)
-            _move(staging / output.name, output)
+            _move(staging / output.name, output, writer)
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            discard(staging, output.parent)
     except OSError as failure:
         raise JobError("output", f"Cannot write '{output}': {failure.strerror or failure}.") from None
     return output
@@ -55,12 +55,14 @@ def _check_free(output: Path, folder: bool, overwrite: bool) -> None:
         raise JobError("exists", f"'{output}' is already there: choose another name, or have it overwritten.")
 
 
-def _move(staged: Path, output: Path) -> None:
+def _move(staged: Path, output: Path, writer: Any) -> None:
+    """Into a folder that is no earlier export files go one by one: it is somebody's own, and stays where it is."""
     if not staged.is_dir():
         staged.replace(output)
-        return
-    output.mkdir(exist_ok=True)
-    for file in staged.iterdir():
-        if (output / file.name).is_dir():
-            shutil.rmtree(output / file.name)
-        file.replace(output / file.name)
+    elif not output.exists():
+        staged.rename(output)
+    elif not output.is_symlink() and (own := writer.written(output)):
+        swap_in(staged, output, own)
+    else:
+        for file in sorted(staged.iterdir(), key=lambda file: file.suffix == ".json"):  # what lists the others, last
+            file.replace(output / file.name)

@@ -6,16 +6,20 @@ Red and green are where to look, 0..1 from the lower left, as Nuke's STMap and e
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exchange.documents import read_json
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Pose, Reconstruction
 from ..exchange.undistorted import plate_of
 from ..geometry.stmaps import StraightPicture, st_coordinates, straight_picture
 from .exr import write_exr
+
+LENS = "lens.json"
 
 
 def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
@@ -38,7 +42,18 @@ def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
         _write_map(path / f"undistort{ending}.exr", picture.undistort_map(), (frame.width, frame.height))
         _write_map(path / f"redistort{ending}.exr", picture.redistort_map(), picture.size)
         document[f"undistort{ending}.exr"] = _description(picture, frame)
-    (path / "lens.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    (path / LENS).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def written(folder: Path) -> list[str]:
+    """The maps that ``lens.json`` in `folder` lists, and itself; none where it is none of ours."""
+    try:
+        names = list(read_json(folder / LENS))
+    except (OSError, ValueError, TypeError):
+        return []
+    if not names or not all(re.fullmatch(r"undistort(\.\d+)?\.exr", str(name)) for name in names):
+        return []
+    return [*names, *(name.replace("undistort", "redistort") for name in names), LENS]
 
 
 def picture_of(frame: Frame) -> StraightPicture:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..exchange.messages import JobError, Reporter
 from ..exchange.reconstruction import Frame, Reconstruction
-from ..exchange.undistorted import PLATES, plate_of
+from ..exchange.undistorted import PLATES, plate_of, straight_files
 from ..geometry.stmaps import StraightPicture
 from .exr import write_exr
 from .stmap import picture_of
@@ -55,6 +55,11 @@ def write(reconstruction: Reconstruction, path: Path, report: Reporter) -> None:
         }  # fmt: skip
     report.progress("plates", len(chosen), len(chosen))
     (path / PLATES).write_text(json.dumps({"frames": document}, indent=1), encoding="utf-8")
+
+
+def written(folder: Path) -> list[str]:
+    """The plates that ``undistorted.json`` in `folder` lists, and itself."""
+    return [file.name for file in straight_files(folder)]
 
 
 def _with_lenses(reconstruction: Reconstruction) -> list[Frame]:

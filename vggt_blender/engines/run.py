@@ -62,7 +62,8 @@ def run_job(job: Job, report: Reporter) -> Path:
 
 def _plan(job: Job, name: str, source: FrameSource) -> tuple[Stage, ...]:
     sizes = [(frame.width, frame.height) for frame in source.frames]
-    return plan_of(name, sizes, ordered=source.source.kind != "images", refines=refines(job, name))
+    ordered = source.source.kind != "images"
+    return plan_of(name, sizes, ordered=ordered, refines=refines(job, name), smooths=job.smooth > 0)
 
 
 def _resolve(job: Job, report: Reporter) -> Path:

@@ -30,10 +30,13 @@ class Stage:
         return 2 * (early * self.first_half + late * (1 - self.first_half))
 
 
-def plan_of(engine: str, sizes: Iterable[tuple[int, int]], *, ordered: bool, refines: bool) -> tuple[Stage, ...]:
+def plan_of(
+    engine: str, sizes: Iterable[tuple[int, int]], *, ordered: bool, refines: bool, smooths: bool = False
+) -> tuple[Stage, ...]:
     """The stages of a solve of pictures of `sizes` (width, height), a shot's frames where they are `ordered`.
 
-    Costs were measured on footage of 640x360 and 960x540 and on photos. Reading the source comes before.
+    Costs were measured on footage of 640x360 and 960x540 and on photos. Reading the source comes before. What smoothing
+    and hand tracks take beside what they have to find in the pictures is a hundredth of a second a frame: left out.
     """
     megapixels = [width * height * min(1.0, WORKING_SIDE / max(width, height)) ** 2 / 1e6 for width, height in sizes]
     count, seen = len(megapixels), sum(megapixels)
@@ -52,7 +55,10 @@ def plan_of(engine: str, sizes: Iterable[tuple[int, int]], *, ordered: bool, ref
             Stage("network", 4.0 * count, "device"),
             Stage("depth maps", 1.0 * count, "device"),
         )
-    return (*stages, *(step for step in tracking if step.name != "cameras")) if refines else stages
+    again = set()
+    if refines or (smooths and ordered):
+        again = {"features", "matching", *(["adjusting"] if refines else [])}
+    return (*stages, *(step for step in tracking if step.name in again))
 
 
 class RemainingTime:

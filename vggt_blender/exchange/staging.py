@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from .messages import JobError
@@ -28,6 +28,7 @@ OWNER = "VGGT_STAGING_OWNER"
 _PREFIX = ".partial-"
 _NEARLY_FULL = 16 * 2**20
 _LEAVING, _LEFT = "leaving", "left"  # the earlier result while it is moved out, and once it is out as a whole
+_ASIDE = ".aside"  # an earlier folder that another one replaces
 
 
 def is_complete(folder: Path) -> bool:
@@ -79,7 +80,7 @@ def make_staging(folder: Path) -> Path:
     """A new staging folder of this process in `folder`; what dead processes of this machine left there is removed."""
     for staging, pid, _ in _stagings(folder):
         if not _is_alive(pid):
-            _discard(folder, staging)
+            discard(staging, folder)
     staging = folder / f"{_PREFIX}{_machine()}-{os.getpid()}-{staging_owner()}-{uuid.uuid4().hex[:8]}"
     staging.mkdir()  # not by tempfile, whose folders are their maker's alone, with what is moved out of them (Windows)
     return staging
@@ -103,7 +104,7 @@ def discard_of(owner: str, folder: Path) -> None:
     back."""
     for staging, _, of in _stagings(folder):
         if of == owner:
-            _discard(folder, staging)
+            discard(staging, folder)
 
 
 def put_in_place(staging: Path, folder: Path) -> None:
@@ -140,8 +141,44 @@ def put_back(staging: Path, folder: Path) -> None:
                 held.replace(folder / name)
 
 
-def _discard(folder: Path, staging: Path) -> None:
-    put_back(staging, folder)
+def swap_in(staged: Path, folder: Path, own: Collection[str]) -> None:
+    """Put `staged`, which lies in a staging folder beside `folder`, in its place, whole; of what was there the files
+    `own` go, and anything else stays, unless something of its name is new.
+
+    Raises OSError, with the earlier folder back in its place.
+    """
+    aside = staged.parent / _ASIDE
+    aside.mkdir()
+    earlier = folder.rename(aside / folder.name)
+    try:
+        staged.rename(folder)
+    except OSError:
+        earlier.rename(folder)
+        raise
+    for name in own:
+        (earlier / name).unlink(missing_ok=True)
+    _bring_back(aside, folder.parent)
+
+
+def _bring_back(aside: Path, parent: Path) -> None:
+    """Folders in `aside` return to `parent`: whole, or where another has taken their place, with what that lacks."""
+    for earlier in aside.iterdir() if aside.exists() else ():
+        folder = parent / earlier.name
+        if not folder.exists():
+            earlier.rename(folder)
+            continue
+        for entry in earlier.iterdir():
+            if not (folder / entry.name).exists():
+                entry.rename(folder / entry.name)
+
+
+def discard(staging: Path, folder: Path) -> None:
+    """Remove `staging`, which `folder` holds; what was moved out of its way returns, or is kept there until it can."""
+    try:
+        put_back(staging, folder)
+        _bring_back(staging / _ASIDE, folder)
+    except OSError:
+        return
     shutil.rmtree(staging, ignore_errors=True)
 
 

@@ -57,9 +57,8 @@ def plate_of(frame: Frame) -> dict[str, Any]:
     }
 
 
-def straight_files(reconstruction: Path) -> list[Path]:
-    """What was written of straightened plates into the folder `reconstruction`, the list of them last."""
-    folder = reconstruction / FOLDER
+def straight_files(folder: Path) -> list[Path]:
+    """What was written of straightened plates into `folder`, the list of them last."""
     try:
         plates = read_json(folder / PLATES)["frames"].values()
         return [*(folder / Path(str(plate["file"])).name for plate in plates), folder / PLATES]

@@ -84,7 +84,7 @@ def _reconstruction_frames(folder: Path) -> list[KnownFrame]:
     solved = load_reconstruction(folder)
     frames = []
     for index, frame in enumerate(solved.frames):
-        picture = Path(frame.path)
+        picture = solved.file_of(frame)
         if frame.pose is None or picture.suffix.lower() not in SUFFIXES or not picture.is_file():
             continue
         if frame.pose.distortion is not None and max(map(abs, frame.pose.distortion)) > 1e-6:
