@@ -158,7 +158,6 @@ def test_an_owner_clears_away_what_is_its_own(tmp_path: Path, monkeypatch: pytes
     assert not theirs.exists()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_what_cannot_be_put_back_yet_is_kept_until_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
@@ -177,6 +176,7 @@ def test_what_cannot_be_put_back_yet_is_kept_until_it_can(tmp_path: Path, monkey
     assert not staging.exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_others_may_read_what_they_may_read_elsewhere(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
