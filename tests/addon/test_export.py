@@ -193,5 +193,5 @@ def test_bad_paths_are_one_line(bpy: ModuleType, shot: SimpleNamespace, tmp_path
     with pytest.raises(RuntimeError, match="Name the file"):
         bpy.ops.vggt.export(format="CHAN")
     (tmp_path / "file").write_text("")
-    with pytest.raises(RuntimeError, match="is a file, not a folder"):
+    with pytest.raises(RuntimeError, match="file' is a file, not a folder: choose another place"):
         bpy.ops.vggt.export(format="CHAN", filepath=str(tmp_path / "file" / "shot.chan"))
