@@ -69,13 +69,6 @@ class Check:
             return "The model's weights are not on this machine: download them, or use a file."
         return None
 
-    def engine_for(self, interpreter: Path, engine: str, model: str) -> str:
-        """The engine that the backend takes for `engine`, as far as it is known: else that may be ``auto``."""
-        if engine != "auto" or self.report is None or self.about != interpreter:
-            return engine
-        found = model != "" or any(row["path"] for row in self.models())
-        return "vggt" if found and not self.lacks_vggt() else "colmap"
-
     def lacks_vggt(self) -> bool:
         """Whether the backend is known to be without what VGGT needs."""
         return (self.report or {}).get("engines", {}).get("vggt") is not None

@@ -61,8 +61,7 @@ class VGGT_OT_solve(AsksPlacement, bpy.types.Operator):
         title = source_title(scene.vggt)
         taken = {task.job.output for task in session.tasks}
         try:
-            engine = check.engine_for(seen_interpreter(context), scene.vggt.engine, model_of(scene.vggt) or "")
-            job = job_of(scene.vggt, str(new_result_folder(context, title, taken)), engine)
+            job = job_of(scene.vggt, str(new_result_folder(context, title, taken)))
             if scene.vggt.drawn_mask is not None:
                 job = replace(job, mask=write_drawn_mask(scene, job.frames, job.output))
             python = None if runs_here(context) else interpreter(context)
@@ -90,8 +89,8 @@ def model_of(settings: bpy.types.PropertyGroup) -> str | None:
     return bpy.path.abspath(settings.model) or None if settings.engine != "colmap" else None
 
 
-def job_of(settings: bpy.types.PropertyGroup, output: str, engine: str | None = None) -> Job:
-    """The settings as the backend wants them. `engine`: what it will take for the chosen one, where that is known."""
+def job_of(settings: bpy.types.PropertyGroup, output: str) -> Job:
+    """The settings as the backend wants them."""
     frames = FrameRange(settings.first, settings.last + 1, settings.step) if settings.use_range else FrameRange()
     return Job(
         inputs=source_inputs(settings),
@@ -102,7 +101,7 @@ def job_of(settings: bpy.types.PropertyGroup, output: str, engine: str | None = 
         device=settings.device,
         frames=frames,
         mask=bpy.path.abspath(settings.mask) or None,
-        refine=settings.known.refine and (engine or settings.engine) != "colmap",
+        refine=settings.known.refine and settings.engine != "colmap",
         smooth=settings.known.smooth_budget if settings.known.smooth else 0.0,
         known=known_of(settings.known),
         hand_tracks=hand_tracks_of(settings),

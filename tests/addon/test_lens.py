@@ -58,23 +58,6 @@ def test_refinement_is_for_engines_that_need_it(addon: ModuleType, settings: obj
     assert addon.operators.solve.job_of(settings, "/out").refine
     settings.engine = "colmap"
     assert not addon.operators.solve.job_of(settings, "/out").refine
-    settings.engine = "auto"
-    assert addon.operators.solve.job_of(settings, "/out", "vggt").refine
-    assert not addon.operators.solve.job_of(settings, "/out", "colmap").refine
-
-
-def test_automatic_is_colmap_where_no_model_is_here(addon: ModuleType) -> None:
-    check, python = addon.operators.check.Check(), Path("/python")
-    assert check.engine_for(python, "auto", "") == "auto"  # not asked yet
-    check.about, check.report = python, {"engines": {"colmap": None, "vggt": None}, "models": [{"path": None}]}
-    assert check.engine_for(python, "auto", "") == "colmap"
-    assert check.engine_for(python, "auto", "/model.pt") == "vggt"
-    assert check.engine_for(python, "vggt", "") == "vggt"
-    check.report["models"][0]["path"] = "/here"
-    assert check.engine_for(python, "auto", "") == "vggt"
-    assert check.engine_for(Path("/other"), "auto", "") == "auto"
-    check.report["engines"]["vggt"] = "no torch"
-    assert check.engine_for(python, "auto", "") == "colmap"
 
 
 class Paper:
