@@ -5,7 +5,7 @@ import bpy
 from ..operators.aligning import current_shot
 from ..vggt_blender.scene.alignment import ROOT
 from ..vggt_blender.scene.filters import AGREEMENT, CONFIDENCE, EDGE, FARTHEST, FIRST_FRAME, LAST_FRAME, NEAREST
-from .tab import SubPanel
+from .tab import SubPanel, is_narrow
 
 SHORT = {EDGE: "Depth Edges"}  # where the name does not fit a narrow sidebar
 GROUPS = ((CONFIDENCE, EDGE, AGREEMENT), (NEAREST, FARTHEST), (FIRST_FRAME, LAST_FRAME))
@@ -25,7 +25,7 @@ class VGGT_PT_filters(SubPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         root = current_shot(context).find(ROOT)
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         for names in GROUPS:
             column = layout.column(align=True)
             for name in names:

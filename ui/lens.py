@@ -2,7 +2,7 @@
 
 import bpy
 
-from .tab import SubPanel
+from .tab import SubPanel, is_narrow
 
 
 class VGGT_MT_camera_presets(bpy.types.Menu):
@@ -22,7 +22,7 @@ class VGGT_PT_lens(SubPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         layout.use_property_decorate = False
         known = context.scene.vggt.known
         column = layout.column()

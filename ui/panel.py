@@ -13,13 +13,11 @@ from ..vggt_blender.exchange.messages import JobError
 from .backend import draw_setup
 from .notice import draw_notices
 from .progress import draw_tasks
-from .tab import SubPanel, Tab
+from .tab import SubPanel, Tab, is_narrow
 from .text import draw_wrapped
 
 # two ways to import a listed result again: label, icon, and what becomes of the shot and the scene's settings
 IMPORTS = (("Update", "FILE_REFRESH", "update", "keep"), ("Import Again", "IMPORT", "new", "ask"))
-
-NARROW_PX = 265  # a sidebar in which two buttons with these words do not stand side by side
 
 
 class VGGT_PT_shot(Tab, bpy.types.Panel):
@@ -52,7 +50,8 @@ class VGGT_PT_options(SubPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        layout.use_property_split = True
+        narrow = is_narrow(context)
+        layout.use_property_split = not narrow
         layout.use_property_decorate = False
         settings = context.scene.vggt
         column = layout.column()
@@ -66,7 +65,7 @@ class VGGT_PT_options(SubPanel, bpy.types.Panel):
         file = column.row()
         file.active = settings.drawn_mask is None
         file.prop(settings, "mask")
-        column.prop(settings, "drawn_mask")
+        column.prop(settings, "drawn_mask", text="Drawn" if narrow else "Drawn Mask")
         column = layout.column(heading="Bring In")
         column.prop(settings, "use_points")
         column.prop(settings, "use_planes")
@@ -98,7 +97,7 @@ class VGGT_PT_results(Tab, bpy.types.Panel):
         if result.residual >= 0:
             column.label(text=iface_("Error {:.2f} px").format(result.residual), translate=False)
         column.label(text=f"{result.engine.upper()}, {result.date}", translate=False)
-        narrow = context.region.width < NARROW_PX * context.preferences.system.ui_scale
+        narrow = is_narrow(context)
         buttons = layout.column(align=True) if narrow else layout.row(align=True)
         for text, icon, existing, placement in IMPORTS:
             again = buttons.operator("vggt.import_reconstruction", text=text, icon=icon)

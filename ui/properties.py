@@ -72,9 +72,9 @@ class VGGT_PG_result(bpy.types.PropertyGroup):
 
 LENSES = (
     ("unknown", "Unknown", "The pictures tell it"),
-    ("mm", "Focal Length and Sensor", "In millimetres, as the camera report has them"),
+    ("mm", "Millimeters", "Focal length and sensor in millimetres, as the camera report has them"),
     ("fov", "Field of View", "The angle across the picture's width"),
-    ("px", "Focal Length in Pixels", "As calibration programs give it, in pixels of the source"),
+    ("px", "Pixels", "Focal length as calibration programs give it, in pixels of the source"),
 )
 
 
@@ -82,10 +82,13 @@ class VGGT_PG_known(bpy.types.PropertyGroup):
     """What the artist knows of the shot."""
 
     lens: EnumProperty(name="Lens", description="How the focal length is known, and held", items=LENSES)
-    focal_mm: FloatProperty(name="Focal Length", description="In millimetres", min=1, max=10000, default=35)
+    focal_mm: FloatProperty(
+        name="Focal Length", description="In millimetres", subtype="DISTANCE_CAMERA", min=1, max=10000, default=35
+    )
     sensor_mm: FloatProperty(
         name="Sensor",
         description="The part of the sensor that the picture's longer side covers, in millimetres (full frame: 36)",
+        subtype="DISTANCE_CAMERA",
         min=1,
         max=1000,
         default=36,
@@ -98,7 +101,9 @@ class VGGT_PG_known(bpy.types.PropertyGroup):
         max=math.radians(170),
         default=math.radians(54),
     )
-    focal_px: FloatProperty(name="Pixels", description="Focal length in pixels of the source", min=10, default=1920)
+    focal_px: FloatProperty(
+        name="Focal Length", description="In pixels of the source", subtype="PIXEL", min=10, default=1920
+    )
     focal_is_start: BoolProperty(
         name="As a Start Only", description="The focal length is a guess: solve for it, beginning there"
     )

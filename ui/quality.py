@@ -57,9 +57,9 @@ def _draw_graph(layout: bpy.types.UILayout, quality: Quality, width: int) -> Non
     right.label(text=iface_("up to {:.2f} px").format(highest_residual(quality)), translate=False)
     unit = 20 * bpy.context.preferences.system.ui_scale
     column.template_icon(icon_value=_graph(quality), scale=max(4.0, min(12.0, (width - 50) / unit)))
-    ends = column.row()
+    ends = column.split(factor=0.4)  # the frames' numbers are the shorter text
     numbers = [frame.frame for frame in quality.frames]
-    ends.label(text=f"{numbers[0]} – {numbers[-1]}", translate=False)
+    ends.label(text=f"{numbers[0]}–{numbers[-1]}", translate=False)
     counts = [frame.points for frame in quality.frames if frame.points is not None]
     right = ends.row()
     right.alignment = "RIGHT"

@@ -83,7 +83,9 @@ class Paper:
 
 def drawn(bpy: ModuleType, addon: ModuleType) -> list[str]:
     paper = Paper([])
-    addon.ui.lens.VGGT_PT_lens.draw(SimpleNamespace(layout=paper), bpy.context)
+    sidebar = SimpleNamespace(width=300)
+    context = SimpleNamespace(scene=bpy.context.scene, preferences=bpy.context.preferences, region=sidebar)
+    addon.ui.lens.VGGT_PT_lens.draw(SimpleNamespace(layout=paper), context)
     return paper.drawn
 
 
