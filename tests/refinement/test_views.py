@@ -55,3 +55,13 @@ def test_a_focal_length_that_is_known_is_shared() -> None:
     found = views(np.linspace(480, 520, 8).tolist(), known=Known(focal_px=510))
     assert len(set(found.groups.tolist())) == 1
     assert {lens.fx for lens in found.lenses} == {510}
+
+
+def test_frames_whose_centres_lie_apart_keep_their_lenses() -> None:
+    """Stabilisation moves the picture about on the sensor, behind a lens of one focal length."""
+    centers = [200.0, 212.0, 195.0, 188.0]
+    poses = [Pose(np.eye(3, 4), 500.0, 500.0, cx, 150.0, None) for cx in centers]
+    frames = [Frame(f"{k}", "", k, None, 400, 300, pose) for k, pose in enumerate(poses)]
+    found = sharing_lenses(views_of(frames))
+    assert len(set(found.groups.tolist())) == len(centers)
+    assert [lens.cx for lens in found.lenses] == centers

@@ -32,6 +32,9 @@ SCATTER = 1.0
 
 FEWEST_IN_TREND = 4
 
+SAME_CENTER = 3.0
+"""Working pixels; centres that differ by more are those of a picture that moves about on the sensor."""
+
 SAME_LENS = 1e-6
 """Two lenses are one where none of their terms, in focal lengths, differs by more."""
 
@@ -127,13 +130,14 @@ def sharing_lenses(views: Views) -> Views:
     """The views with one lens for all frames of one size that had the same one.
 
     Lenses that all differ, but scatter by little, are noisy estimates of one: that of the middle focal length. Those
-    that follow a trend in the order of the frames, or differ by more, are a zoom and stay apart.
+    that follow a trend in the order of the frames, or differ by more, are a zoom and stay apart; so do those whose
+    centres lie apart, as stabilisation leaves them.
     """
     groups, lenses = _alike(views), list(views.lenses)
     for size in np.unique(views.sizes, axis=0):
         members = np.flatnonzero((views.sizes == size).all(axis=1))
         known = members[views.placed[members]]
-        if len(known) and len(np.unique(groups[known])) == len(known) and _is_scatter(views.focal[known]):
+        if len(known) and len(np.unique(groups[known])) == len(known) and _is_one_lens(views, known):
             middle = known[np.argsort(views.focal[known], kind="stable")[(len(known) - 1) // 2]]
             groups[members] = middle
     return replace(views, groups=groups, lenses=tuple(lenses[group] for group in groups))
@@ -152,6 +156,11 @@ def _alike(views: Views) -> NDArray[np.intp]:
         same = firsts[(np.abs(rows[firsts] - rows[k]) < SAME_LENS).all(axis=1)]
         groups[k] = same[0] if len(same) else k
     return groups
+
+
+def _is_one_lens(views: Views, known: NDArray[np.intp]) -> bool:
+    centers = np.array([(views.lenses[k].cx, views.lenses[k].cy) for k in known])
+    return bool(np.ptp(centers, axis=0).max() < SAME_CENTER) and _is_scatter(views.focal[known])
 
 
 def _is_scatter(focal: Array) -> bool:

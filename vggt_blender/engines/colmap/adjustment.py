@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import pycolmap
@@ -39,10 +40,23 @@ WEAK_LENS = (
     "Give the focal length or the field of view where it is known."
 )
 
+WEAK_ZOOM = (
+    "The pictures say little about the focal lengths of this zoom: others, or one lens, explain them nearly as well. "
+    "Give the focal length or the field of view if the lens did not zoom."
+)
+
 ROUNDS, PROBE_ROUNDS = 50, 12
 """Steps of an adjustment at the most; a probe starts next to its end."""
 
 Array = NDArray[np.float64]
+
+
+class Center(Enum):
+    """Where the lens's axis meets the pictures: in their middle, in some other place, or in one of its own in each."""
+
+    MIDDLE = "middle"
+    ELSEWHERE = "elsewhere"
+    WANDERS = "wanders"
 
 
 @dataclass(frozen=True)
@@ -68,43 +82,53 @@ def refine(
     picture: Callable[[int], Gray],
     known: Known,
     tell: Callable[[int, int], None],
+    center: Center = Center.MIDDLE,
 ) -> Adjusted:
-    """Adjust `model` to sub-pixel agreement.
+    """Adjust `model` to sub-pixel agreement, its centre as free as `center` says.
 
     `picture` gives the working picture of a position, `scales` its working pixels per source pixel.
     """
-    adjust(model, FIRST_LOSS, known)
+    adjust(model, FIRST_LOSS, known, center=center)
     before = solution_of(model, scales)
     observations, share = sharpen(before, scales, picture, tell)
     if share >= FEWEST_SHARP:
         sharp = pycolmap.Reconstruction(model)
         _take_over(sharp, before, observations, scales)
-        adjust(sharp, FIRST_LOSS / 4, known)
+        adjust(sharp, FIRST_LOSS / 4, known, center=center)
         loss = max(LEAST_LOSS, 2 * float(np.median(_residuals(sharp))))
-        sharp = _finished(sharp, loss, known)
+        sharp = _finished(sharp, loss, known, center)
         if sharp.num_reg_images() == len(before.placed):  # a frame that little holds may hang on what was left out
-            return Adjusted(sharp, share, focal_hold(sharp, loss, known), loss)
-    model = _finished(model, FIRST_LOSS, known)
-    return Adjusted(model, 0.0, focal_hold(model, FIRST_LOSS, known), FIRST_LOSS)
+            return Adjusted(sharp, share, focal_hold(sharp, loss, known, center), loss)
+    model = _finished(model, FIRST_LOSS, known, center)
+    return Adjusted(model, 0.0, focal_hold(model, FIRST_LOSS, known, center), FIRST_LOSS)
 
 
-def _finished(model: pycolmap.Reconstruction, loss: float, known: Known) -> pycolmap.Reconstruction:
+def _finished(model: pycolmap.Reconstruction, loss: float, known: Known, center: Center) -> pycolmap.Reconstruction:
     if known.distortion is None:
-        model = plainest_lens(model, loss, known)
+        model = plainest_lens(model, loss, known, center)
     else:
-        adjust(model, loss, known)
+        adjust(model, loss, known, center=center)
     drop_loose_frames(model)
     return model
 
 
-def adjust(model: pycolmap.Reconstruction, loss: float, known: Known, *, probe: bool = False) -> None:
-    """Bundle adjustment of all but the principal points, with a Cauchy loss of scale `loss` in working pixels.
+def adjust(
+    model: pycolmap.Reconstruction,
+    loss: float,
+    known: Known,
+    *,
+    probe: bool = False,
+    center: Center = Center.MIDDLE,
+) -> None:
+    """Bundle adjustment with a Cauchy loss of scale `loss` in working pixels; `center` frees the principal points.
 
-    A `probe` is short and holds the focal length, too.
+    A `probe` is short and holds the focal length, too. Frames whose centre wanders share all else of the lens.
     """
     options = pycolmap.BundleAdjustmentOptions(print_summary=False)
+    wanders = center is Center.WANDERS
+    options.refine_principal_point = center is not Center.MIDDLE
     options.refine_focal_length = not probe and not known.holds_focal
-    options.refine_extra_params = known.distortion is None
+    options.refine_extra_params = known.distortion is None and not (probe and wanders)
     options.min_track_length = 2
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = loss
@@ -116,8 +140,11 @@ def adjust(model: pycolmap.Reconstruction, loss: float, known: Known, *, probe: 
         config.add_image(identifier)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     pycolmap.create_default_bundle_adjuster(options, config, model).solve()
-    if options.refine_focal_length and tie_focals(model.cameras.values()):
-        adjust(model, loss, known, probe=True)
+    tied = options.refine_focal_length and tie_focals(model.cameras.values())
+    if wanders and not probe:
+        _tie_lenses(model)
+    if tied or (wanders and not probe):
+        adjust(model, loss, known, probe=True, center=center)
 
 
 def tie_focals(cameras: Iterable[pycolmap.Camera]) -> bool:
@@ -129,6 +156,16 @@ def tie_focals(cameras: Iterable[pycolmap.Camera]) -> bool:
     return bool(apart)
 
 
+def _tie_lenses(model: pycolmap.Reconstruction) -> None:
+    """Give all placed frames one lens, of the middle focal length and distortion; their centres stay."""
+    cameras = [model.cameras[model.images[identifier].camera_id] for identifier in model.reg_image_ids()]
+    usual = np.median([camera.params for camera in cameras], axis=0)
+    for camera in cameras:
+        params = np.array(usual)
+        params[list(camera.principal_point_idxs())] = camera.principal_point_x, camera.principal_point_y
+        camera.params = params
+
+
 def set_focal(camera: pycolmap.Camera, focal: float) -> None:
     """Give `camera` this focal length in pixels, across and down."""
     params = np.array(camera.params)
@@ -136,14 +173,16 @@ def set_focal(camera: pycolmap.Camera, focal: float) -> None:
     camera.params = params
 
 
-def plainest_lens(model: pycolmap.Reconstruction, loss: float, known: Known) -> pycolmap.Reconstruction:
+def plainest_lens(
+    model: pycolmap.Reconstruction, loss: float, known: Known, center: Center = Center.MIDDLE
+) -> pycolmap.Reconstruction:
     """`model` with the plainest of `LENSES` that explains it about as well as the next one."""
     best, best_cost = model, np.inf
     for lens in LENSES:
         candidate = pycolmap.Reconstruction(model)
         for camera in candidate.cameras.values():
             _set_lens(camera, lens)
-        adjust(candidate, loss, known)
+        adjust(candidate, loss, known, center=center)
         cost = robust_cost(candidate, loss)
         if cost > (1 - WORTH) * best_cost:
             break
@@ -158,7 +197,9 @@ def _set_lens(camera: pycolmap.Camera, lens: str) -> None:
     camera.params = params[: 3 + LENSES.index(lens)]
 
 
-def focal_hold(model: pycolmap.Reconstruction, loss: float, known: Known) -> float | None:
+def focal_hold(
+    model: pycolmap.Reconstruction, loss: float, known: Known, center: Center = Center.MIDDLE
+) -> float | None:
     """By what part the robust cost rises at the least where the focal length is held a percent off; None if known."""
     if known.holds_focal:
         return None
@@ -168,7 +209,7 @@ def focal_hold(model: pycolmap.Reconstruction, loss: float, known: Known) -> flo
         candidate = pycolmap.Reconstruction(model)
         for camera in candidate.cameras.values():
             set_focal(camera, factor * camera.params[0])
-        adjust(candidate, loss, known, probe=True)
+        adjust(candidate, loss, known, probe=True, center=center)
         costs.append(robust_cost(candidate, loss))
     return min(costs) / max(best, 1e-12) - 1
 

@@ -17,7 +17,8 @@ from ...exchange.messages import JobError, Reporter
 from ...exchange.reconstruction import Frame, Points, Pose, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...inference.frames import FrameSource, SourceFrame
-from .adjustment import WEAK_LENS, Adjusted, refine
+from .adjustment import WEAK_LENS, WEAK_ZOOM, Adjusted, Center, refine
+from .cropping import CROPPED, find_center
 from .dense import SCRATCH, write_depth
 from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
@@ -30,6 +31,15 @@ from .zoom import best_zoom, smooth_focals, told_apart
 
 USES_MASKS = True
 FEWEST_POINTS = 20
+
+RIGID_SHARE = 0.75
+"""One rigid scene explains more than this of what neighbouring frames seem to share: 0.84-0.99 of most shots, 0.63 of a
+facade of equal windows."""
+
+_NOT_RIGID = (
+    "Much of what neighbouring frames seem to share fits no rigid scene: a pattern repeats, or something big moves. "
+    "Check the cameras; mask what moves, and give the lens."
+)
 
 _OVERLAP = "Take them so that neighbouring pictures share at least half of what they show, from different places."
 
@@ -63,16 +73,16 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     if turned is not None:
         tell(turned, job.known, ordered, report)
         return finish_turning(writer, source.source, frames, places, turned, job.known)
-    model, mapper, known = _mapped(matched, solved, cameras, job.known, ordered, report)
-    adjusted = _adjusted(model, frames, writer.staging, known, report)
-    if known.zooms and ordered:
-        adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, known))
+    mapped = _mapped(matched, solved, cameras, job.known, ordered, report)
+    adjusted = _adjusted(mapped, frames, writer.staging, job.known.zooms, report)
+    if mapped.known.zooms and ordered:
+        adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, mapped.known))
     solution = solution_of(adjusted.model, _scales(frames))
     _warn_of_unplaced(matched, solution, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
-        engine=_engine(solution, mapper, adjusted, known, job),
+        engine=_engine(solution, mapped, adjusted, job),
         source=source.source,
         frames=[_frame(frame, place, solution, p) for p, (frame, place) in enumerate(zip(frames, places, strict=True))],
     )
@@ -145,6 +155,9 @@ def _matched(
     report.progress("matching", len(pairs), len(pairs))
     if not found:
         raise JobError("no_overlap", f"The {len(features)} pictures do not overlap. {_OVERLAP}")
+    shares = [pair.inliers / len(pair.matches) for pair in found if pair.second == pair.first + 1]
+    if ordered and shares and np.median(shares) < RIGID_SHARE:
+        report.warning(_NOT_RIGID)
     return found
 
 
@@ -168,6 +181,16 @@ class _Matched:
         return len(self.groups[0])
 
 
+@dataclass(frozen=True)
+class _Mapped:
+    """The cameras in the rough, the mapper that made them, and what is known: a zoom that was found on the way, too."""
+
+    model: pycolmap.Reconstruction
+    mapper: str
+    known: Known
+    center: Center
+
+
 def _mapped(
     matched: _Matched,
     solved: _Solved | None,
@@ -175,18 +198,17 @@ def _mapped(
     known: Known,
     ordered: bool,
     report: Reporter,
-) -> tuple[pycolmap.Reconstruction, str, Known]:
-    """The cameras in the rough, the mapper that made them, and what is known: a zoom that was found on the way, too.
-
-    Cameras that were `solved` before are taken.
-    """
-    count = len(matched.frames)
+) -> _Mapped:
+    """Cameras that were `solved` before are taken."""
+    count, center = len(matched.frames), Center.MIDDLE
     report.progress("cameras", 0, count)
     if known.zooms:
         model, mapper = best_zoom(_zoom_models(matched, known, report), known, ordered=ordered), "zoom"
     else:
         model, mapper = solved or _solved(matched, cameras, known, report)
-    if ordered and not known.zooms and not known.holds_focal:
+        if ordered:
+            model, center = find_center(model, matched.held, known)
+    if ordered and center is Center.MIDDLE and not known.zooms and not known.holds_focal:
         zoom = replace(known, zooms=True)
         model, zooms = told_apart(model, matched.held, lambda: _zoom_models(matched, zoom, report), known)
         if zooms:
@@ -194,8 +216,10 @@ def _mapped(
             report.status("The lens zooms: every frame has a focal length of its own.")
     if model is None or model.num_reg_images() < 2 or model.num_points3D() < FEWEST_POINTS:
         raise JobError("no_overlap", f"The {count} pictures overlap too little to be joined. {_OVERLAP}")
+    if center is not Center.MIDDLE:
+        report.warning(CROPPED[center])
     report.progress("cameras", count, count)
-    return model, mapper, known
+    return _Mapped(model, mapper, known, center)
 
 
 _Solved: TypeAlias = tuple[pycolmap.Reconstruction | None, str]
@@ -226,19 +250,21 @@ def _zoom_models(matched: _Matched, known: Known, report: Reporter) -> Iterator[
 
 
 def _adjusted(
-    model: pycolmap.Reconstruction, frames: Sequence[SourceFrame], scratch: Path, known: Known, report: Reporter
+    mapped: _Mapped, frames: Sequence[SourceFrame], scratch: Path, announced: bool, report: Reporter
 ) -> Adjusted:
+    """The cameras in the fine; of a zoom that was `announced` nobody doubts the focal lengths."""
+
     def picture(position: int) -> Gray:
         return np.asarray(np.load(_working_file(scratch, position)))
 
     def tell(done: int, total: int) -> None:
         report.progress("adjusting", done, total)
 
-    adjusted = refine(model, _scales(frames), picture, known, tell)
+    adjusted = refine(mapped.model, _scales(frames), picture, mapped.known, tell, mapped.center)
     if adjusted.model.num_reg_images() < 2:
         raise JobError("no_overlap", f"The {len(frames)} pictures overlap too little to be joined. {_OVERLAP}")
-    if adjusted.lens_is_weak and not known.zooms:
-        report.warning(WEAK_LENS)
+    if adjusted.lens_is_weak and not announced:
+        report.warning(WEAK_ZOOM if mapped.known.zooms else WEAK_LENS)
     return adjusted
 
 
@@ -299,15 +325,16 @@ def _points(solution: Solution, writer: ReconstructionWriter, places: Sequence[P
     )
 
 
-def _engine(solution: Solution, mapper: str, adjusted: Adjusted, known: Known, job: Job) -> dict[str, object]:
+def _engine(solution: Solution, mapped: _Mapped, adjusted: Adjusted, job: Job) -> dict[str, object]:
     residuals = np.concatenate([solution.residuals(position) for position in solution.placed])
     return {
         "name": "colmap",
         "model": None,
         "settings": {
-            "mapper": mapper,
+            "mapper": mapped.mapper,
             "lens": next(iter(adjusted.model.cameras.values())).model_name,
-            "zooms": known.zooms,
+            "zooms": mapped.known.zooms,
+            "center": mapped.center.value,
             "lens_is_weak": adjusted.lens_is_weak,
             "focal_hold": adjusted.focal_hold,
             "sharpened": adjusted.sharpened,

@@ -60,7 +60,7 @@ def told_apart(
     if plain is not None:
         adjust(plain, FIRST_LOSS, known)
         freed = with_lenses(plain, shared=False)
-        _settle(freed, known)
+        settle(freed, known)
         if plain.num_reg_images() >= MOST_FRAMES * count and not asks_for_zoom(freed, plain):
             return plain, False
         candidates.append(freed)
@@ -77,7 +77,7 @@ def best_zoom(models: Iterable[Model], known: Known, *, ordered: bool) -> Model 
     """The best of `models`, with one lens a frame, once adjusted; None where all of them fell apart."""
     candidates = list(models)
     for model in candidates:
-        _settle(model, known)
+        settle(model, known)
     candidates = [model for model in candidates if not ordered or _is_steady(model)]
     return reduce(_better, candidates) if candidates else None
 
@@ -87,7 +87,7 @@ def _is_steady(zoomed: Model) -> bool:
     return bool((np.abs(np.diff(_log_focals(zoomed))) < MOST_STEP).all())
 
 
-def _settle(zoomed: Model, known: Known) -> None:
+def settle(zoomed: Model, known: Known) -> None:
     """Adjust until little changes: the way from one focal length to many is a long and flat one."""
     cost = np.inf
     for _ in range(MOST_ADJUSTMENTS):
