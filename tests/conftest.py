@@ -22,6 +22,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+# Threads of torch and of NumPy's OpenBLAS spin while they wait for each other. Where other programs want the processors
+# too, most of that is lost: drawing a scene took forty times as long on a busy machine, a pan twice the processor time.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # too small here for more
+
 import cv2  # noqa: F401  before pycolmap, whose copy of the same libraries otherwise corrupts the heap
 import numpy as np
 import pytest
