@@ -18,6 +18,7 @@ from ...exchange.reconstruction import Frame, Points, Pose, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...inference.frames import FrameSource, SourceFrame
 from .adjustment import WEAK_LENS, WEAK_ZOOM, Adjusted, Center, refine
+from .bending import BENT, is_bent
 from .cropping import CROPPED, find_center
 from .dense import SCRATCH, write_depth
 from .features import Features, Gray, Look, working_picture, working_scale
@@ -218,6 +219,8 @@ def _mapped(
         raise JobError("no_overlap", f"The {count} pictures overlap too little to be joined. {_OVERLAP}")
     if center is not Center.MIDDLE:
         report.warning(CROPPED[center])
+    elif ordered and not known.zooms and is_bent(model):
+        report.warning(BENT)
     report.progress("cameras", count, count)
     return _Mapped(model, mapper, known, center)
 
