@@ -88,7 +88,11 @@ def _add_reconstruct(verbs: Any) -> None:
         help="half-open, counted from 0; a sequence counts the plate's own numbers",
     )
     verb.add_argument("--mask", metavar="PATH", help="one picture or a folder of pictures: black is left out")
-    verb.add_argument("--refine", action="store_true", help="bundle-adjust the result to sub-pixel")
+    verb.add_argument(
+        "--refine",
+        action="store_true",
+        help="bundle-adjust the result to sub-pixel; COLMAP, where 'auto' takes it, does so itself",
+    )
     verb.add_argument("--smooth", action="store_true", help="smooth the camera path as far as the pictures allow")
     verb.add_argument("--smooth-budget", type=float, default=0.1, metavar="PX", help="a frame may slip by so much")
     add_known(verb.add_argument_group("what you know of the shot"))

@@ -43,6 +43,7 @@ def run_job(job: Job, report: Reporter) -> Path:
             return _resolve(job, report)
         with ReconstructionWriter(job.output, overwrite=job.overwrite) as writer:
             name = choose_engine(job)
+            job = replace(job, refine=_needs_refining(job, name))
             engine = _load(name)
             source = open_source(job.inputs, kind=job.kind, frames=job.frames, report=report, mask=job.mask)
             source, aspect = with_square_pixels(source, job.known.pixel_aspect, report)
@@ -60,6 +61,11 @@ def run_job(job: Job, report: Reporter) -> Path:
         if job.hand_tracks:
             _settle(folder, source, job, report)
         return folder
+
+
+def _needs_refining(job: Job, name: str) -> bool:
+    """COLMAP adjusts its cameras itself: they are adjusted once more only for those who name both."""
+    return job.refine and (name != "colmap" or job.engine == "colmap")
 
 
 def _plan(job: Job, name: str, source: FrameSource) -> tuple[Stage, ...]:
