@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..vggt_blender.backend.client import BackendClient
 from ..vggt_blender.backend.local import LocalClient
@@ -155,8 +156,7 @@ class Session:
         except Exception as failure:
             self._end(task, replace(notice_of(failure), folder=task.arrived))
             return True
-        summary = warnings[0] if len(warnings) == 1 else f"{len(warnings)} warnings"
-        self._end(task, Notice(summary, "\n".join(warnings)) if warnings else None)
+        self._end(task, _notice_of_warnings(warnings) if warnings else None)
         return True
 
     def wait(self, task: Task) -> None:
@@ -282,6 +282,13 @@ def notice_of(failure: Exception, about_setup: bool = False) -> Notice:
     if isinstance(failure, JobError):
         return Notice(failure.message, failure.detail, failed=True, about_setup=about_setup)
     return Notice(f"{type(failure).__name__}: {failure}", traceback.format_exc(), failed=True, about_setup=about_setup)
+
+
+def _notice_of_warnings(warnings: list[str]) -> Notice:
+    """One is said; of several their number, and what they are on request."""
+    if len(warnings) == 1:
+        return Notice(warnings[0])
+    return Notice(iface_("{} warnings").format(len(warnings)), "\n".join(warnings))
 
 
 def _import_undoably(folder: Path, scene: bpy.types.Scene, placement: str) -> list[str]:
