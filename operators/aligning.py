@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..vggt_blender.scene.alignment import ROOT
-from ..vggt_blender.scene.collection import Holder
+from ..vggt_blender.scene.collection import FOLDER, Holder
+from ..vggt_blender.scene.stored_paths import full_path, leads_to
 from ..vggt_blender.scene.world_frame import find_shot, move_root
 from .picks import picked_count, picked_points
+from .results import selected_result
 
 Array = NDArray[np.float64]
 CHOOSE = {
@@ -19,9 +21,19 @@ CHOOSE = {
 
 
 def current_shot(context: bpy.types.Context) -> Holder | None:
-    """The shot that the tools act on; None where there is none, or several and none of them is selected."""
-    shot = find_shot(context.scene, context.active_object, context.collection)
+    """The shot that the tools act on: of several the one that a part is selected of, else the selected result's; None
+    where that leaves it open."""
+    shot = find_shot(context.scene, context.active_object, context.collection) or _listed_shot(context)
     return shot if shot is not None and shot.find(ROOT) is not None else None
+
+
+def _listed_shot(context: bpy.types.Context) -> Holder | None:
+    result = selected_result(context)
+    if result is None:
+        return None
+    shots = [child for child in context.scene.collection.children_recursive if FOLDER in child]
+    found = [shot for shot in shots if leads_to(str(shot[FOLDER]), full_path(result.folder))]
+    return Holder(found[0]) if len(found) == 1 else None
 
 
 def needs_shot(operator: type[bpy.types.Operator], shot: object) -> bool:

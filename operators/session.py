@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 
 from ..vggt_blender.backend.client import BackendClient
 from ..vggt_blender.backend.local import LocalClient
@@ -170,8 +171,7 @@ class Session:
         except Exception as failure:
             self._end(task, replace(notice_of(failure), folder=task.arrived))
             return True
-        summary = warnings[0] if len(warnings) == 1 else f"{len(warnings)} warnings"
-        self._end(task, Notice(summary, "\n".join(warnings)) if warnings else None)
+        self._end(task, _notice_of_warnings(warnings) if warnings else None)
         return True
 
     def wait(self, task: Task) -> None:
@@ -305,6 +305,13 @@ def notice_of(failure: Exception, about_setup: bool = False) -> Notice:
 def _forget_mask(task: Task) -> None:
     if task.drawn_mask is not None and not task.needs_drawn_mask:
         forget_drawn_masks(task.drawn_mask)
+
+
+def _notice_of_warnings(warnings: list[str]) -> Notice:
+    """One is said; of several their number, and what they are on request."""
+    if len(warnings) == 1:
+        return Notice(warnings[0])
+    return Notice(iface_("{} warnings").format(len(warnings)), "\n".join(warnings))
 
 
 def _import_undoably(folder: Path, scene: bpy.types.Scene, placement: str) -> list[str]:

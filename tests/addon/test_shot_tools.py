@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -111,3 +112,25 @@ def test_every_tool_is_undone(bpy: ModuleType, addon: ModuleType, folder: Path, 
     assert after != before
     bpy.ops.ed.undo()
     assert (len(bpy.data.objects), len(bpy.data.movieclips), bpy.context.scene.render.film_transparent) == before
+
+
+def test_of_several_shots_the_selected_result_is_meant(
+    bpy: ModuleType, addon: ModuleType, folder: Path, tmp_path: Path
+) -> None:
+    """Where neither a part of a shot nor its collection is selected, as after a second solve."""
+    second = shutil.copytree(folder, tmp_path / "second")
+    for place in (folder, second):
+        bpy.ops.vggt.import_reconstruction(filepath=str(place))
+    context, settings = bpy.context, bpy.context.scene.vggt
+    context.view_layer.objects.active = None
+    current_shot = addon.operators.aligning.current_shot
+    for position, place in enumerate((folder, second)):
+        settings.active_result = position
+        assert current_shot(context).collection["vggt_folder"] == str(place)
+    context.view_layer.objects.active = bpy.data.objects[current_shot(context).find("root").name]
+    settings.active_result = 0
+    assert current_shot(context).collection["vggt_folder"] == str(second), "what is selected comes first"
+    context.view_layer.objects.active = None
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))  # twice from one folder: which one is not said
+    context.view_layer.objects.active = None
+    assert current_shot(context) is None

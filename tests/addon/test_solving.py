@@ -221,3 +221,10 @@ def test_check_shows_what_the_backend_says(bpy: ModuleType, addon: ModuleType) -
     findings = {finding.topic: finding for finding in addon.operators.check.check.findings}
     assert findings["Python"].text.startswith("3.")
     assert findings["COLMAP"].good in (True, False)
+
+
+def test_one_warning_is_said_and_several_are_details(addon: ModuleType) -> None:
+    notice_of_warnings = addon.operators.session._notice_of_warnings
+    assert (notice_of_warnings(["blurred"]).message, notice_of_warnings(["blurred"]).detail) == ("blurred", "")
+    both = notice_of_warnings(["blurred", "dark"])
+    assert (both.message, both.detail) == ("2 warnings", "blurred\ndark")
