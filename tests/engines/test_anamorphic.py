@@ -60,6 +60,7 @@ def known_truth(thin: Path) -> Truth:
     return load_truth(thin / "truth.json")
 
 
+@pytest.mark.usefixtures("cameras_alone")
 def test_the_known_aspect_brings_the_error_down(thin: Path, tmp_path: Path) -> None:
     reports: dict[bool, Any] = {}
     for knows in (True, False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,7 @@ class Recorder:
         self.said.append(message)
 
 
+@functools.cache
 def painting() -> np.ndarray:
     """(SKY, SKY) grey with detail at every scale."""
     rng = np.random.default_rng(3)
@@ -105,6 +107,7 @@ def along_a_wall(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cameras_alone")
 def test_a_move_along_a_wall_is_no_turn(tmp_path: Path) -> None:
     """A lens that is far too long makes turns of it; no picture tells how long the lens is, and that is said."""
     along_a_wall(tmp_path / "wall")

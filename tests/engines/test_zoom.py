@@ -162,6 +162,7 @@ def zoomed_plate(folder: Path, growth: np.ndarray) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cameras_alone")
 def test_an_unannounced_zoom_of_a_real_plate(tmp_path: Path) -> None:
     plate = tmp_path / "plate"
     plate.mkdir()

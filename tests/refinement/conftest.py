@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vggt_blender.evaluation import Truth, TruthFrame
-from vggt_blender.exchange.reconstruction import Frame, Pose, Tracks
+from vggt_blender.engines import run_job
+from vggt_blender.evaluation import Truth, TruthFrame, evaluate
+from vggt_blender.exchange.job import FrameRange, Job
+from vggt_blender.exchange.reconstruction import Frame, Pose, Tracks, load_reconstruction
 from vggt_blender.exchange.writer import ReconstructionWriter
 from vggt_blender.geometry.cameras import Lens, camera_center
 from vggt_blender.inference.frames import open_source
+from vggt_blender.refinement import refine
 from vggt_blender.refinement.rotations import rotation_matrix
 
+YARD = Path(__file__).parents[1] / "data" / "truth" / "small_yard"
 WIDTH, HEIGHT, FRAMES = 400, 300, 8
 LENS = Lens(380.0, 380.0, WIDTH / 2, HEIGHT / 2)
 TEXELS = 512
@@ -43,6 +48,7 @@ class Recorder:
         self.said.append(message)
 
 
+@functools.cache
 def texture(seed: int) -> np.ndarray:
     """(TEXELS, TEXELS, 3) uint8 with detail at every scale."""
     rng = np.random.default_rng(seed)
@@ -191,6 +197,27 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Tru
     }
 
 
+@pytest.fixture(scope="session")
+def solved_yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of engine colmap's solve of every second frame of ``small_yard``; to be copied, not changed."""
+    output, frames = tmp_path_factory.mktemp("yard") / "out", FrameRange(1001, None, 2)
+    return run_job(Job((str(YARD),), str(output), engine="colmap", frames=frames), Recorder())
+
+
+@pytest.fixture(scope="session")
+def unmasked_error(shots: dict[str, tuple[Path, Truth]], tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The true reprojection error (px) that is left of the ``mover`` without any mask."""
+    folder = tmp_path_factory.mktemp("bare") / "r"
+    return moving_error(folder, *shots["mover"], None)
+
+
+def moving_error(folder: Path, shot: Path, truth: Truth, mask: str | None) -> float:
+    """The true reprojection error (px) that refinement with `mask` leaves of cameras that are off."""
+    solve(folder, shot, truth, disturb(truth, degrees=2.0, shift=0.12, focal=1.05))
+    refine(folder, open_source([str(shot)], kind="sequence", mask=mask), Recorder())
+    return evaluate(load_reconstruction(folder), truth).reprojection.median
+
+
 @pytest.fixture
 def painted() -> SimpleNamespace:
     """What the tests of this room build with."""
@@ -199,12 +226,8 @@ def painted() -> SimpleNamespace:
         solve=solve,
         fingerprint=fingerprint,
         Recorder=Recorder,
+        moving_error=moving_error,
         lens=LENS,
         depth_scale=DEPTH_SCALE,
         open=lambda shot, mask=None: open_source([str(shot)], kind="sequence", mask=mask),
     )
-
-
-@pytest.fixture(scope="session")
-def recorder_class() -> type[Recorder]:
-    return Recorder

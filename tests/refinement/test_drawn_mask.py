@@ -9,10 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vggt_blender.evaluation import evaluate
-from vggt_blender.exchange.reconstruction import load_reconstruction
-from vggt_blender.refinement import refine
-
 bpy = pytest.importorskip("bpy")
 
 
@@ -45,18 +41,13 @@ def follow(shot: Path) -> tuple[Any, Any]:
     return clip, mask
 
 
-def test_it_keeps_what_moves_out_of_the_solve(shots: Any, painted: Any, tmp_path: Path) -> None:
+def test_it_keeps_what_moves_out_of_the_solve(shots: Any, painted: Any, unmasked_error: float, tmp_path: Path) -> None:
     from vggt_blender.scene.drawn_masks import draw_masks
 
     shot, truth = shots["mover"]
     clip, mask = follow(shot)
     names = {frame: known.name.removesuffix(".png") for frame, known in enumerate(truth.frames, start=1)}
     drawn = draw_masks(mask, clip, names, tmp_path / "drawn", bpy.context.scene)
-    errors = {}
-    for used in (None, str(drawn)):
-        folder = tmp_path / ("masked" if used else "bare")
-        painted.solve(folder, shot, truth, painted.disturb(truth, degrees=2.0, shift=0.12, focal=1.05))
-        refine(folder, painted.open(shot, used), painted.Recorder())
-        errors[used] = evaluate(load_reconstruction(folder), truth).reprojection.median
-    assert errors[str(drawn)] < 0.3
-    assert errors[None] > 2 * errors[str(drawn)]
+    masked = painted.moving_error(tmp_path / "r", shot, truth, str(drawn))
+    assert masked < 0.3
+    assert unmasked_error > 2 * masked

@@ -46,6 +46,7 @@ def test_a_pan_is_solved_as_turns_without_inventing_distances(shots: Any, painte
     assert any("only turns" in line for line in recorder.said)
 
 
+@pytest.mark.usefixtures("cameras_alone")
 def test_a_move_is_not_taken_for_a_turn(shots: Any, painted: Any, tmp_path: Path) -> None:
     shot, truth = shots["arc"]
     result = solve(shot, tmp_path / "r", Known(), painted.Recorder())

@@ -189,17 +189,11 @@ def test_without_parallax_and_without_a_turn_there_is_nothing_to_refine(shots, p
         refine_views(Correspondences(table, ()), views, views, painted.Recorder(), Known())
 
 
-def test_a_mask_keeps_what_moves_out_of_the_solve(shots, painted, tmp_path) -> None:
+def test_a_mask_keeps_what_moves_out_of_the_solve(shots, painted, unmasked_error, tmp_path) -> None:
     shot, truth = shots["mover"]
-    errors = {}
-    for mask in (None, str(shot / "masks")):
-        folder = tmp_path / ("masked" if mask else "bare")
-        painted.solve(folder, shot, truth, painted.disturb(truth, degrees=2.0, shift=0.12, focal=1.05))
-        refine(folder, painted.open(shot, mask), painted.Recorder())
-        errors[mask] = evaluate(load_reconstruction(folder), truth).reprojection.median
-    masked, bare = errors[str(shot / "masks")], errors[None]
+    masked = painted.moving_error(tmp_path / "r", shot, truth, str(shot / "masks"))
     assert masked < 0.3
-    assert bare > 2 * masked
+    assert unmasked_error > 2 * masked
 
 
 def test_a_slow_zoom_is_refined_with_a_focal_length_for_each_frame(shots, painted, tmp_path) -> None:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,22 +78,8 @@ def test_a_known_distortion_goes_into_cameras_that_lack_it(painted: Any, tmp_pat
     assert after.reprojection.median < 0.04
 
 
-@pytest.fixture(scope="module")
-def solved(tmp_path_factory: pytest.TempPathFactory, recorder_class: Any) -> Callable[[str, Known], Report]:
-    """Engine colmap on every second frame of a shot."""
-
-    @functools.cache
-    def solve(shot: str, known: Known) -> Report:
-        output = tmp_path_factory.mktemp("engine") / "out"
-        frames = FrameRange(1001, None, 2)
-        run_job(Job((str(SHOTS / shot),), str(output), engine="colmap", frames=frames, known=known), recorder_class())
-        return evaluate_folder(output, SHOTS / shot / "truth.json")
-
-    return solve
-
-
-def test_the_engine_reaches_sub_pixel_from_pictures_alone(solved: Callable[[str, Known], Report]) -> None:
-    report = solved("small_yard", Known())
+def test_the_engine_reaches_sub_pixel_from_pictures_alone(solved_yard: Path) -> None:
+    report = evaluate_folder(solved_yard, SHOTS / "small_yard" / "truth.json")
     assert report.registered == 7
     assert report.reprojection.median <= 0.2
     assert report.path.ate_percent <= 0.03
@@ -104,8 +88,14 @@ def test_the_engine_reaches_sub_pixel_from_pictures_alone(solved: Callable[[str,
     assert report.depth.coverage > 0.8, "wider steps than the shot's own cost coverage"
 
 
-def test_the_engine_holds_a_known_lens_and_gains_by_it(solved: Callable[[str, Known], Report]) -> None:
-    free, held = (solved("small_lens", known) for known in (Known(), lens_of("small_lens")))
+@pytest.mark.usefixtures("cameras_alone")
+def test_the_engine_holds_a_known_lens_and_gains_by_it(painted: Any, tmp_path: Path) -> None:
+    shot, frames = SHOTS / "small_lens", FrameRange(1001, None, 2)
+    reports = []
+    for name, known in (("free", Known()), ("held", lens_of("small_lens"))):
+        job = Job((str(shot),), str(tmp_path / name), engine="colmap", frames=frames, known=known)
+        reports.append(evaluate_folder(run_job(job, painted.Recorder()), shot / "truth.json"))
+    free, held = reports
     assert free.reprojection.median <= 0.2
     assert held.registered == free.registered == 6
     assert held.focal.median < 1e-9
