@@ -111,10 +111,10 @@ def test_a_corner_of_a_real_plate(tmp_path: Path) -> None:
     truth["frames"], left, top = truth["frames"][::2], 150, 75
     plate = tmp_path / "plate"
     plate.mkdir()
-    for entry in truth["frames"]:
+    for number, entry in enumerate(truth["frames"], 1):
         picture = cv2.imread(str(SMALL_YARD / entry["name"]))[top:, left:]
         depth = np.load(SMALL_YARD / entry["depth"])[top // 5 :, left // 5 :]  # a sample in the middle of 5 x 5 pixels
-        entry["name"] = Path(entry["name"]).with_suffix(".png").name
+        entry["name"] = f"corner.{number:04d}.png"
         entry["depth"] = f"{entry['name']}.npy"
         entry["cx"], entry["cy"] = entry["cx"] - left, entry["cy"] - top
         cv2.imwrite(str(plate / entry["name"]), picture)

@@ -7,6 +7,7 @@ good, or takes it for a zoom; so every shot is asked whether another centre expl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pycolmap
@@ -31,7 +32,7 @@ CROPPED = {
     "a lens axis of its own. Where there is the plate from before, solve that.",
 }
 
-Model = pycolmap.Reconstruction
+Model: TypeAlias = pycolmap.Reconstruction
 
 
 def find_center(plain: Model | None, count: int, known: Known) -> tuple[Model | None, Center]:

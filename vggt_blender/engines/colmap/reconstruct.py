@@ -25,6 +25,7 @@ from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
 from .matching import OVERLAP, VerifiedPair, alike_pairs, joined, sequential_pairs, verified_pairs
+from .reversal import right_side_out
 from .scene_features import scene_features
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
@@ -233,7 +234,8 @@ def _solved(matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known,
     if not all(camera.has_prior_focal_length for camera in cameras):
         calibrate(matched.path)
     count = len(matched.frames)
-    return solve(matched.path, matched.held, lambda placed: report.progress("cameras", placed, count), known)
+    model, mapper = solve(matched.path, matched.held, lambda placed: report.progress("cameras", placed, count), known)
+    return None if model is None else right_side_out(model, known), mapper
 
 
 def _zoom_models(matched: _Matched, known: Known, report: Reporter) -> Iterator[pycolmap.Reconstruction]:
