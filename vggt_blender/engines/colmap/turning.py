@@ -49,15 +49,6 @@ of the robust cost. Moves along a wall came to 0.03-0.55, pans to 0.85 and more.
 USUAL_FOCALS = 0.5, 5.0
 """Over the longer side. A turn that needs a focal length beyond these gives way to a move that explains it as well."""
 
-_FLAT = {
-    int(kind)
-    for kind in (
-        pycolmap.TwoViewGeometryConfiguration.PLANAR,
-        pycolmap.TwoViewGeometryConfiguration.PANORAMIC,
-        pycolmap.TwoViewGeometryConfiguration.PLANAR_OR_PANORAMIC,
-    )
-}
-
 
 def turning_camera(
     frames: Sequence[SourceFrame],
@@ -72,7 +63,7 @@ def turning_camera(
 
     The lens of `ordered` frames may zoom meanwhile.
     """
-    flat = np.mean([int(pair.geometry.config) in _FLAT for pair in pairs])
+    flat = np.mean([pair.is_flat for pair in pairs])
     if not known.locked_off and flat < FLAT_SHARE:
         return None
     from ...refinement.panorama import solve_panorama, with_focal_hold
