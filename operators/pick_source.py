@@ -6,7 +6,7 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, StringProperty
 
 from .pump import ask_backend
-from .sources import VIDEOS, source_inputs, whole_sequence
+from .sources import VIDEOS, fit_range, source_inputs, whole_sequence
 
 
 class VGGT_OT_pick_source(bpy.types.Operator):
@@ -60,6 +60,8 @@ def set_source(settings: bpy.types.PropertyGroup, directory: str, names: list[st
     if len(names) > 1:
         for name in names:
             settings.files.add().name = name
+    if settings.use_range:
+        fit_range(settings)
 
 
 def _start_folder(settings: bpy.types.PropertyGroup) -> Path | None:
