@@ -7,7 +7,7 @@ from bpy.props import BoolProperty, CollectionProperty, StringProperty
 
 from ..vggt_blender.exchange.suffixes import VIDEO_SUFFIXES
 from .pump import ask_backend
-from .sources import source_inputs, whole_sequence
+from .sources import fit_range, source_inputs, whole_sequence
 
 
 class VGGT_OT_pick_source(bpy.types.Operator):
@@ -61,6 +61,8 @@ def set_source(settings: bpy.types.PropertyGroup, directory: str, names: list[st
     if len(names) > 1:
         for name in names:
             settings.files.add().name = name
+    if settings.use_range:
+        fit_range(settings)
 
 
 def _start_folder(settings: bpy.types.PropertyGroup) -> Path | None:

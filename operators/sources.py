@@ -11,6 +11,7 @@ from bpy.app.translations import pgettext_iface as iface_
 
 from ..vggt_blender.scene.stored_paths import full_path
 
+_PLATE = re.compile(r"(?P<stem>.+[._])(?P<number>\d{4,})(?P<ending>\.[^.]+)")  # what counts as a plate unasked
 _NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)(?P<ending>\.[^.]+)")
 
 
@@ -52,3 +53,25 @@ def whole_sequence(folder: Path, name: str) -> list[str]:
     others = [match for path in folder.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
     same = [match for match in others if (match["stem"], match["ending"]) == (picked["stem"], picked["ending"])]
     return [match.string for match in sorted(same, key=lambda match: int(match["number"]))]
+
+
+def fit_range(settings: bpy.types.PropertyGroup) -> None:
+    """Make the frame range all of the source where it has none of it, as a plate that begins with 1001 by default."""
+    found = _numbers(settings)
+    if found is not None and (settings.last < found[0] or settings.first > found[1]):
+        settings.first, settings.last = found
+
+
+def _numbers(settings: bpy.types.PropertyGroup) -> tuple[int, int] | None:
+    """The first and last plate number of the source; None where its frames count from 0."""
+    folder = full_path(settings.source)
+    names = [entry.name for entry in settings.files]
+    if not names and folder.is_dir():
+        names = [path.name for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    rule = _NUMBERED if settings.kind == "sequence" else _PLATE
+    matches = [match for name in names if (match := rule.fullmatch(name))]
+    one = len({(match["stem"], match["ending"]) for match in matches}) == 1
+    if settings.kind == "images" or not one or len(matches) < len(names):
+        return None
+    numbers = [int(match["number"]) for match in matches]
+    return min(numbers), max(numbers)

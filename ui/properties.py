@@ -16,6 +16,7 @@ from bpy.props import (
 
 from ..operators.placement import ASK, PLACEMENTS
 from ..operators.pump import ask_backend
+from ..operators.sources import fit_range
 
 KINDS = (
     ("auto", "Automatic", "A video file is a video, numbered files of one size are a sequence, all else are stills"),
@@ -42,6 +43,11 @@ RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else
 
 def _forget_files(settings: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
     settings.files.clear()
+
+
+def _fit_range(settings: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    if settings.use_range and settings.source:
+        fit_range(settings)
 
 
 def _ask_backend(_settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
@@ -186,7 +192,7 @@ class VGGT_PG_settings(bpy.types.PropertyGroup):
         max=100_000,
     )
     device: EnumProperty(name="Device", description="What it computes on", items=DEVICES)
-    use_range: BoolProperty(name="Frame Range", description="Solve a part of the source only")
+    use_range: BoolProperty(name="Frame Range", description="Solve a part of the source only", update=_fit_range)
     first: IntProperty(
         name="First",
         description="First frame to solve: the plate's own number for an image sequence, otherwise counted from 0",

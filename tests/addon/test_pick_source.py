@@ -49,3 +49,21 @@ def test_the_browser_begins_where_the_source_is(bpy: ModuleType, addon: ModuleTy
     bpy.ops.wm.save_as_mainfile(filepath=str(plates.parent / "shot.blend"))
     bpy.context.scene.vggt.source = str(plates / "gone" / "1.png")
     assert start_folder(bpy.context.scene.vggt) == plates.parent
+
+
+def test_a_frame_range_begins_with_the_plates_own_numbers(bpy: ModuleType, addon: ModuleType, plates: Path) -> None:
+    settings = bpy.context.scene.vggt
+    (plates / "shot").mkdir()
+    for number in range(1001, 1013):
+        (plates / "shot" / f"shot.{number}.exr").touch()
+    (plates / "shot" / "notes.txt").touch()
+    picked(bpy, plates / "shot")
+    settings.use_range = True
+    assert (settings.first, settings.last) == (1001, 1012)
+    settings.last = 1004
+    picked(bpy, plates / "shot")
+    assert (settings.first, settings.last) == (1001, 1004), "the artist's own"
+    picked(bpy, plates, "a.0009.png")
+    assert (settings.first, settings.last) == (9, 11)
+    picked(bpy, plates)  # no one sequence: counted from 0
+    assert (settings.first, settings.last) == (9, 11)
