@@ -9,6 +9,7 @@ from pathlib import Path
 import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
+from ..vggt_blender.exchange.suffixes import PICTURE_SUFFIXES
 from ..vggt_blender.scene.stored_paths import full_path
 
 _PLATE = re.compile(r"(?P<stem>.+[._])(?P<number>\d{4,})(?P<ending>\.[^.]+)")  # what counts as a plate unasked
@@ -67,7 +68,7 @@ def _numbers(settings: bpy.types.PropertyGroup) -> tuple[int, int] | None:
     folder = full_path(settings.source)
     names = [entry.name for entry in settings.files]
     if not names and folder.is_dir():
-        names = [path.name for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+        names = [path.name for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
     rule = _NUMBERED if settings.kind == "sequence" else _PLATE
     matches = [match for name in names if (match := rule.fullmatch(name))]
     one = len({(match["stem"], match["ending"]) for match in matches}) == 1
