@@ -21,11 +21,13 @@ from .adjustment import WEAK_LENS, Adjusted, refine
 from .dense import SCRATCH, write_depth
 from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
+from .lenses import lenses_apart
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
 from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, verified_pairs
 from .scene_features import scene_features
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
+from .unplaced import reasons
 from .zoom import best_zoom, smooth_focals, told_apart
 
 USES_MASKS = True
@@ -68,7 +70,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     if known.zooms and ordered:
         adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, known))
     solution = solution_of(adjusted.model, _scales(frames))
-    _warn_of_unplaced(frames, solution, report)
+    _warn_of_unplaced(frames, solution, [] if ordered else pairs, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
@@ -187,6 +189,8 @@ def _mapped(
         if zooms:
             known, mapper = zoom, "zoom"
             report.status("The lens zooms: every frame has a focal length of its own.")
+    elif not ordered and not known.zooms and not known.holds_focal:
+        model, mapper = _of_several_lenses(matched, model, mapper, cameras, known, report)
     if model is None or model.num_reg_images() < 2 or model.num_points3D() < FEWEST_POINTS:
         raise JobError("no_overlap", f"The {count} pictures overlap too little to be joined. {_OVERLAP}")
     report.progress("cameras", count, count)
@@ -202,6 +206,29 @@ def _solved(matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known,
         calibrate(matched.path)
     count = len(matched.frames)
     return solve(matched.path, matched.held, lambda placed: report.progress("cameras", placed, count), known)
+
+
+def _of_several_lenses(
+    matched: _Matched,
+    model: pycolmap.Reconstruction | None,
+    mapper: str,
+    cameras: Sequence[pycolmap.Camera],
+    known: Known,
+    report: Reporter,
+) -> _Solved:
+    """Photos solved with `cameras`, or with more lenses where they ask for them."""
+
+    def map_apart() -> pycolmap.Reconstruction | None:
+        apart = _cameras(matched.frames, replace(known, zooms=True))
+        for camera in apart:
+            camera.has_prior_focal_length = True
+        return _solved(matched, apart, known, report)[0]
+
+    groups = {position: camera.camera_id for position, camera in enumerate(cameras, 1)}
+    found, lenses = lenses_apart(model, matched.held, groups, map_apart, known)
+    if lenses > len(set(groups.values())):
+        report.status(f"The photos show {lenses} focal lengths that their files do not tell of: each has its own.")
+    return found, mapper if found is model else "a lens a photo"
 
 
 def _zoom_models(matched: _Matched, known: Known, report: Reporter) -> Iterator[pycolmap.Reconstruction]:
@@ -245,11 +272,18 @@ def _scales(frames: Sequence[SourceFrame]) -> list[float]:
     return [working_scale(frame.width, frame.height) for frame in frames]
 
 
-def _warn_of_unplaced(frames: Sequence[SourceFrame], solution: Solution, report: Reporter) -> None:
+def _warn_of_unplaced(
+    frames: Sequence[SourceFrame], solution: Solution, pairs: Sequence[VerifiedPair], report: Reporter
+) -> None:
+    """Name them; of stills, whose `pairs` are given, say why, too."""
     missing = [frame.name for frame, pose in zip(frames, solution.poses, strict=True) if pose is None]
-    if missing:
-        names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {names}")
+    if not missing:
+        return
+    names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+    report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {names}")
+    if pairs:
+        for reason in reasons([frame.name for frame in frames], pairs, solution.placed):
+            report.warning(reason)
 
 
 def _frame(frame: SourceFrame, place: Placement, solution: Solution, position: int) -> Frame:
