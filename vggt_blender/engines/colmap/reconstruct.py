@@ -23,12 +23,14 @@ from .cropping import CROPPED, find_center
 from .dense import SCRATCH, write_depth
 from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
+from .lenses import lenses_apart
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
 from .matching import OVERLAP, VerifiedPair, alike_pairs, joined, sequential_pairs, verified_pairs
 from .reversal import right_side_out
 from .scene_features import scene_features
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
+from .unplaced import cuts, reasons
 from .zoom import best_zoom, smooth_focals, told_apart
 
 USES_MASKS = True
@@ -80,7 +82,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     if mapped.known.zooms and ordered:
         adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, mapped.known))
     solution = solution_of(adjusted.model, _scales(frames))
-    _warn_of_unplaced(matched, solution, report)
+    _warn_of_unplaced(matched, solution, ordered, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
@@ -216,6 +218,8 @@ def _mapped(
         if zooms:
             known, mapper = zoom, "zoom"
             report.status("The lens zooms: every frame has a focal length of its own.")
+    elif not ordered and not known.zooms and not known.holds_focal:
+        model, mapper = _of_several_lenses(matched, model, mapper, cameras, known, report)
     if model is None or model.num_reg_images() < 2 or model.num_points3D() < FEWEST_POINTS:
         raise JobError("no_overlap", f"The {count} pictures overlap too little to be joined. {_OVERLAP}")
     if center is not Center.MIDDLE:
@@ -236,6 +240,29 @@ def _solved(matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known,
     count = len(matched.frames)
     model, mapper = solve(matched.path, matched.held, lambda placed: report.progress("cameras", placed, count), known)
     return None if model is None else right_side_out(model, known), mapper
+
+
+def _of_several_lenses(
+    matched: _Matched,
+    model: pycolmap.Reconstruction | None,
+    mapper: str,
+    cameras: Sequence[pycolmap.Camera],
+    known: Known,
+    report: Reporter,
+) -> _Solved:
+    """Photos solved with `cameras`, or with more lenses where they ask for them."""
+
+    def map_apart() -> pycolmap.Reconstruction | None:
+        apart = _cameras(matched.frames, replace(known, zooms=True))
+        for camera in apart:
+            camera.has_prior_focal_length = True
+        return _solved(matched, apart, known, report)[0]
+
+    groups = {position: camera.camera_id for position, camera in enumerate(cameras, 1)}
+    found, lenses = lenses_apart(model, matched.held, groups, map_apart, known)
+    if lenses > len(set(groups.values())):
+        report.status(f"The photos show {lenses} focal lengths that their files do not tell of: each has its own.")
+    return found, mapper if found is model else "a lens a photo"
 
 
 def _zoom_models(matched: _Matched, known: Known, report: Reporter) -> Iterator[pycolmap.Reconstruction]:
@@ -281,18 +308,17 @@ def _scales(frames: Sequence[SourceFrame]) -> list[float]:
     return [working_scale(frame.width, frame.height) for frame in frames]
 
 
-def _warn_of_unplaced(matched: _Matched, solution: Solution, report: Reporter) -> None:
+def _warn_of_unplaced(matched: _Matched, solution: Solution, ordered: bool, report: Reporter) -> None:
+    """Name them, and say why."""
     frames = matched.frames
     missing = [position for position, pose in enumerate(solution.poses) if pose is None]
-    if missing:
-        names = ", ".join(frames[position].name for position in missing[:5]) + (", ..." if len(missing) > 5 else "")
-        report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {names}")
-    for group in matched.groups[1:]:
-        if len(group) > 1 and set(group) <= set(missing):
-            report.warning(
-                f"{len(group)} of these, {frames[group[0]].name} to {frames[group[-1]].name}, belong together but "
-                "share nothing with the frames that were placed (a cut, or another place): solve them by themselves."
-            )
+    if not missing:
+        return
+    names = ", ".join(frames[position].name for position in missing[:5]) + (", ..." if len(missing) > 5 else "")
+    report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {names}")
+    explain = cuts if ordered else reasons
+    for reason in explain([frame.name for frame in frames], matched.pairs, solution.placed):
+        report.warning(reason)
 
 
 def _frame(frame: SourceFrame, place: Placement, solution: Solution, position: int) -> Frame:

@@ -6,7 +6,7 @@ looks good is not believed before it was asked whether a focal length of its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import TypeAlias, TypeVar
 
@@ -69,7 +69,7 @@ def told_apart(
         return plain, False
     tied = with_lenses(zoomed, shared=True)
     adjust(tied, FIRST_LOSS, known)
-    one = tied if plain is None else _better(plain, tied)
+    one = tied if plain is None else better(plain, tied)
     return (zoomed, True) if asks_for_zoom(zoomed, tied) and asks_for_zoom(zoomed, one) else (one, False)
 
 
@@ -79,12 +79,12 @@ def best_zoom(models: Iterable[Model], known: Known, *, ordered: bool) -> Model 
     for model in candidates:
         settle(model, known)
     candidates = [model for model in candidates if not ordered or _is_steady(model)]
-    return reduce(_better, candidates) if candidates else None
+    return reduce(better, candidates) if candidates else None
 
 
 def _is_steady(zoomed: Model) -> bool:
     """Whether no lens jumps from one placed frame to the next."""
-    return bool((np.abs(np.diff(_log_focals(zoomed))) < MOST_STEP).all())
+    return bool((np.abs(np.diff(np.log(focals(zoomed)))) < MOST_STEP).all())
 
 
 def settle(zoomed: Model, known: Known) -> None:
@@ -97,16 +97,16 @@ def settle(zoomed: Model, known: Known) -> None:
             break
 
 
-def _better(first: Model, second: Model) -> Model:
+def better(first: Model, second: Model) -> Model:
     """The one that holds more frames, or explains them better."""
     frames = [model.num_reg_images() for model in (first, second)]
     if frames[0] != frames[1]:
         return first if frames[0] > frames[1] else second
-    costs = _costs(first, second)
-    return first if costs[0] <= costs[1] else second
+    of_first, of_second = costs(first, second)
+    return first if of_first <= of_second else second
 
 
-def _costs(first: Model, second: Model) -> tuple[float, float]:
+def costs(first: Model, second: Model) -> tuple[float, float]:
     """Mean robust costs over as many observations each: those that only the other one holds are lost on this one."""
     held = [model.compute_num_observations() for model in (first, second)]
     lost = np.log1p((MOST_ERROR / FIRST_LOSS) ** 2)
@@ -121,8 +121,8 @@ def asks_for_zoom(freed: Model, one: Model) -> bool:
     """Whether the lenses of `freed`, one a frame, differ and explain the pictures better than the one of `one`."""
     if freed.num_reg_images() < FEWEST_FRAMES:
         return False
-    free_cost, cost = _costs(freed, one)
-    return focal_range(_log_focals(freed)) > LEAST_RANGE and free_cost < (1 - WORTH) * cost
+    free_cost, cost = costs(freed, one)
+    return focal_range(np.log(focals(freed))) > LEAST_RANGE and free_cost < (1 - WORTH) * cost
 
 
 def focal_range(log_focals: Array) -> float:
@@ -130,28 +130,39 @@ def focal_range(log_focals: Array) -> float:
     return float(np.ptp(np.percentile(log_focals, [5, 95])))
 
 
-def _log_focals(model: Model) -> Array:
-    """Of the placed frames in order."""
+def focals(model: Model) -> Array:
+    """Focal lengths (N,) in working pixels of the placed frames in order."""
     images = [model.images[identifier] for identifier in sorted(model.reg_image_ids())]
-    return np.log([model.cameras[image.camera_id].params[0] for image in images])
+    return np.array([model.cameras[image.camera_id].params[0] for image in images])
 
 
 def with_lenses(model: Model, *, shared: bool) -> Model:
     """The placed frames of `model` with one lens for all (of the median focal length), or with one each, as it is."""
+    return regrouped(model, {identifier: 0 if shared else identifier for identifier in model.reg_image_ids()})
+
+
+def regrouped(model: Model, lens_of: Mapping[int, int]) -> Model:
+    """The placed frames of `model`, those with one `lens_of` their identifiers sharing the lens of the median focal
+    length."""
     made = Model()
     images = [model.images[identifier] for identifier in sorted(model.reg_image_ids())]
-    middle = images[int(np.argsort(_log_focals(model))[len(images) // 2])].camera_id
-    for image in images:
-        source = model.cameras[middle if shared else image.camera_id]
-        identifier = middle if shared else image.image_id
-        if identifier not in made.cameras:
-            camera = pycolmap.Camera(
-                camera_id=identifier, model=source.model, width=source.width, height=source.height, params=source.params
-            )
-            made.add_camera_with_trivial_rig(camera)
-        copy = pycolmap.Image(name=image.name, camera_id=identifier, image_id=image.image_id)
-        copy.points2D = pycolmap.Point2DList([pycolmap.Point2D(point.xy) for point in image.points2D])
-        made.add_image_with_trivial_frame(copy, image.cam_from_world())
+    length = dict(zip(sorted(model.reg_image_ids()), focals(model), strict=True))
+    for lens in sorted({lens_of[image.image_id] for image in images}):
+        members = [image for image in images if lens_of[image.image_id] == lens]
+        by_length = sorted(members, key=lambda image: length[image.image_id])
+        source = model.cameras[by_length[len(members) // 2].camera_id]
+        camera = pycolmap.Camera(
+            camera_id=members[0].image_id,
+            model=source.model,
+            width=source.width,
+            height=source.height,
+            params=source.params,
+        )
+        made.add_camera_with_trivial_rig(camera)
+        for image in members:
+            copy = pycolmap.Image(name=image.name, camera_id=camera.camera_id, image_id=image.image_id)
+            copy.points2D = pycolmap.Point2DList([pycolmap.Point2D(point.xy) for point in image.points2D])
+            made.add_image_with_trivial_frame(copy, image.cam_from_world())
     for point in model.points3D.values():
         made.add_point3D(point.xyz, point.track, point.color)
     return made
@@ -168,7 +179,7 @@ def smooth_focals(model: Model, loss: float, known: Known) -> Model:
         adjust(smoother, loss, known, probe=True)
         return smoother, robust_cost(smoother, loss)
 
-    curve = _log_focals(model)
+    curve = np.log(focals(model))
     noise = max(SMOOTH_WORTH, len(curve) / model.compute_num_observations())
     return smoothest(model, (1 + noise) * robust_cost(model, loss), curve, held_at)
 
