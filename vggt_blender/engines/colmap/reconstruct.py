@@ -235,7 +235,9 @@ def _solved(matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known,
         calibrate(matched.path)
     count = len(matched.frames)
     model, mapper = solve(matched.path, matched.held, lambda placed: report.progress("cameras", placed, count), known)
-    return None if model is None else right_side_out(model, known), mapper
+    if model is not None:
+        model = right_side_out(model, matched.features, matched.pairs, known)
+    return model, mapper
 
 
 def _zoom_models(matched: _Matched, known: Known, report: Reporter) -> Iterator[pycolmap.Reconstruction]:
