@@ -7,7 +7,9 @@ import numpy as np
 import pycolmap
 import pytest
 
-from vggt_blender.engines.colmap.adjustment import FIRST_LOSS, adjust, robust_cost
+from vggt_blender.engines.colmap.adjustment import FIRST_LOSS, adjust
+from vggt_blender.engines.colmap.features import Features
+from vggt_blender.engines.colmap.matching import VerifiedPair
 from vggt_blender.engines.colmap.reversal import right_side_out
 from vggt_blender.exchange.known import Known
 
@@ -47,18 +49,32 @@ def depth_order(model: pycolmap.Reconstruction, truth: pycolmap.Reconstruction) 
     return float(np.corrcoef(found, true)[0, 1])
 
 
+def matches(model: pycolmap.Reconstruction) -> tuple[list[Features], list[VerifiedPair]]:
+    """What frames see in common with the next three, as the matcher would hand it over."""
+    images = [model.images[number] for number in range(1, COUNT + 1)]
+    features = [Features(np.array([point.xy for point in image.points2D]), np.zeros((0, 128))) for image in images]
+    seen = [set(image.get_observation_point2D_idxs()) for image in images]
+    pairs = []
+    for first in range(COUNT):
+        for second in range(first + 1, min(first + 4, COUNT)):
+            rows = np.array([[k, k] for k in sorted(seen[first] & seen[second])], np.uint32).reshape(-1, 2)
+            geometry = pycolmap.TwoViewGeometry()
+            geometry.inlier_matches = rows
+            pairs.append(VerifiedPair(first, second, rows, geometry))
+    return features, pairs
+
+
 @pytest.mark.parametrize("inside_out", [True, False])
 def test_near_is_near_whichever_side_the_solve_begins_at(inside_out: bool) -> None:
     truth, start = arm_pan(0.25, False), arm_pan(0.25, inside_out)
     adjust(start, FIRST_LOSS, Known())
     if inside_out:
         assert depth_order(start, truth) < 0, "the adjustment alone does not come back"
-    cost = robust_cost(start, FIRST_LOSS)
-    found = right_side_out(start, Known())
+    found = right_side_out(start, *matches(start), Known())
     assert depth_order(found, truth) > 0.95
-    assert robust_cost(found, FIRST_LOSS) <= 1.001 * cost
+    assert (found is start) is not inside_out
 
 
 def test_a_camera_that_moves_is_left_alone() -> None:
     start = arm_pan(3.0, True)
-    assert right_side_out(start, Known()) is start
+    assert right_side_out(start, *matches(start), Known()) is start

@@ -213,8 +213,10 @@ def _mapped(
         if ordered:
             model, center = find_center(model, matched.held, known)
     if ordered and center is Center.MIDDLE and not known.zooms and not known.holds_focal:
-        zoom = replace(known, zooms=True)
+        zoom, plain = replace(known, zooms=True), model
         model, zooms = told_apart(model, matched.held, lambda: _zoom_models(matched, zoom, report), known)
+        if model is not None and model is not plain:  # mapped anew
+            model = right_side_out(model, matched.features, matched.pairs, zoom if zooms else known)
         if zooms:
             known, mapper = zoom, "zoom"
             report.status("The lens zooms: every frame has a focal length of its own.")
@@ -239,7 +241,9 @@ def _solved(matched: _Matched, cameras: Sequence[pycolmap.Camera], known: Known,
         calibrate(matched.path)
     count = len(matched.frames)
     model, mapper = solve(matched.path, matched.held, lambda placed: report.progress("cameras", placed, count), known)
-    return None if model is None else right_side_out(model, known), mapper
+    if model is not None:
+        model = right_side_out(model, matched.features, matched.pairs, known)
+    return model, mapper
 
 
 def _of_several_lenses(
