@@ -9,7 +9,7 @@ import pytest
 
 from vggt_blender.engines.colmap.lenses import alike, lenses_apart
 from vggt_blender.engines.colmap.matching import VerifiedPair
-from vggt_blender.engines.colmap.unplaced import reasons
+from vggt_blender.engines.colmap.unplaced import FEW_POINTS, reasons, shaky
 from vggt_blender.engines.colmap.zoom import focals, regrouped
 from vggt_blender.exchange.known import Known
 
@@ -85,3 +85,10 @@ def test_unplaced_photos_are_told_why() -> None:
     assert "Nothing sure in e is seen" in alone
     assert together.startswith("b, c belong together")
     assert "joins d to the placed ones" in weak
+
+
+def test_photos_that_few_points_hold_are_named() -> None:
+    assert shaky(["a", "b"], [FEW_POINTS, 2 * FEW_POINTS]) is None
+    told = shaky(["a", "b", "c"], [FEW_POINTS, FEW_POINTS - 1, 12])
+    assert told is not None
+    assert "hold b, c:" in told

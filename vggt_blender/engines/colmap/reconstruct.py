@@ -27,7 +27,7 @@ from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, veri
 from .scene_features import scene_features
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
-from .unplaced import reasons
+from .unplaced import NUMBERED, reasons, shaky
 from .zoom import best_zoom, smooth_focals, told_apart
 
 USES_MASKS = True
@@ -70,7 +70,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     if known.zooms and ordered:
         adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, known))
     solution = solution_of(adjusted.model, _scales(frames))
-    _warn_of_unplaced(frames, solution, [] if ordered else pairs, report)
+    _warn_of_unplaced(frames, solution, pairs, source.source.kind, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
@@ -273,17 +273,23 @@ def _scales(frames: Sequence[SourceFrame]) -> list[float]:
 
 
 def _warn_of_unplaced(
-    frames: Sequence[SourceFrame], solution: Solution, pairs: Sequence[VerifiedPair], report: Reporter
+    frames: Sequence[SourceFrame], solution: Solution, pairs: Sequence[VerifiedPair], kind: str, report: Reporter
 ) -> None:
-    """Name them; of stills, whose `pairs` are given, say why, too."""
-    missing = [frame.name for frame, pose in zip(frames, solution.poses, strict=True) if pose is None]
-    if not missing:
-        return
-    names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-    report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {names}")
-    if pairs:
-        for reason in reasons([frame.name for frame in frames], pairs, solution.placed):
-            report.warning(reason)
+    """Name them; of stills, whose `pairs` tell why, and of pictures that may be stills, say more. `kind` is the
+    source's."""
+    names = [frame.name for frame in frames]
+    missing = [name for name, pose in zip(names, solution.poses, strict=True) if pose is None]
+    if missing:
+        listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {listed}")
+    if missing and kind == "sequence":
+        report.warning(NUMBERED)
+    if kind == "images":
+        placed = solution.placed
+        few = shaky([names[k] for k in placed], [len(solution.observations[k].points) for k in placed])
+        for line in [*reasons(names, pairs, placed), few]:
+            if line is not None:
+                report.warning(line)
 
 
 def _frame(frame: SourceFrame, place: Placement, solution: Solution, position: int) -> Frame:

@@ -1,4 +1,4 @@
-"""Why photos could not be placed, and what to do: in the words of who took them."""
+"""Which photos could not be placed or hang on little, why, and what to do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from collections.abc import Collection, Sequence
 from .matching import VerifiedPair
 
 MOST_NAMES = 12
+
+FEW_POINTS = 30
+"""A photo that sees fewer points of the structure may be placed by things that only look alike."""
+
+NUMBERED = (
+    "The pictures were solved as frames that follow each other, as their names are numbered without a gap: "
+    "if they are single photos, choose Images (--as images)."
+)
 
 
 def reasons(names: Sequence[str], pairs: Sequence[VerifiedPair], placed: Collection[int]) -> list[str]:
@@ -37,6 +45,17 @@ def reasons(names: Sequence[str], pairs: Sequence[VerifiedPair], placed: Collect
             "from one to the next."
         )
     return found
+
+
+def shaky(names: Sequence[str], points: Sequence[int]) -> str | None:
+    """What to say of the placed photos `names` that see only few `points` each, or None."""
+    few = [position for position, count in enumerate(points) if count < FEW_POINTS]
+    if not few:
+        return None
+    return (
+        f"Fewer than {FEW_POINTS} points hold {_listed(names, few)}: check that the camera stands where it should, or "
+        "leave such photos out."
+    )
 
 
 def _listed(names: Sequence[str], positions: Sequence[int]) -> str:
