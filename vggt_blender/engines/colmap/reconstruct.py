@@ -21,14 +21,14 @@ from .adjustment import WEAK_LENS, Adjusted, refine
 from .dense import SCRATCH, write_depth
 from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
-from .lenses import lenses_apart
+from .lenses import FEW_PHOTOS, lenses_apart
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
 from .matching import OVERLAP, VerifiedPair, alike_pairs, sequential_pairs, verified_pairs
 from .scene_features import scene_features
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
 from .unplaced import NUMBERED, reasons, shaky
-from .zoom import best_zoom, smooth_focals, told_apart
+from .zoom import FEWEST_FRAMES, best_zoom, smooth_focals, told_apart
 
 USES_MASKS = True
 FEWEST_POINTS = 20
@@ -261,7 +261,14 @@ def _adjusted(
         raise JobError("no_overlap", f"The {len(frames)} pictures overlap too little to be joined. {_OVERLAP}")
     if adjusted.lens_is_weak and not known.zooms:
         report.warning(WEAK_LENS)
+    elif adjusted.model.num_reg_images() < FEWEST_FRAMES and _are_of_unknown_lenses(frames, known):
+        report.warning(FEW_PHOTOS)
     return adjusted
+
+
+def _are_of_unknown_lenses(frames: Sequence[SourceFrame], known: Known) -> bool:
+    """Whether `frames` are stills of which neither the artist nor EXIF tells the focal length."""
+    return not known.holds_focal and all(frame.number is None and frame.focal_px is None for frame in frames)
 
 
 def _working_file(scratch: Path, position: int) -> Path:
