@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pycolmap
 import pytest
 
-from vggt_blender.engines.colmap.lenses import alike, lenses_apart
+from vggt_blender.engines import run_job
+from vggt_blender.engines.colmap.lenses import FEW_PHOTOS, alike, lenses_apart
 from vggt_blender.engines.colmap.matching import VerifiedPair
-from vggt_blender.engines.colmap.unplaced import reasons
+from vggt_blender.engines.colmap.unplaced import FEW_POINTS, reasons, shaky
 from vggt_blender.engines.colmap.zoom import focals, regrouped
+from vggt_blender.exchange.job import Job
 from vggt_blender.exchange.known import Known
 
 NOISE = 0.15
@@ -85,3 +89,31 @@ def test_unplaced_photos_are_told_why() -> None:
     assert "Nothing sure in e is seen" in alone
     assert together.startswith("b, c belong together")
     assert "joins d to the placed ones" in weak
+
+
+def test_photos_that_few_points_hold_are_named() -> None:
+    assert shaky(["a", "b"], [FEW_POINTS, 2 * FEW_POINTS]) == []
+    (told,) = shaky(["a", "b", "c"], [FEW_POINTS, FEW_POINTS - 1, 12])
+    assert "hold b, c:" in told
+
+
+class Warnings:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def progress(self, stage: str, done: int, total: int) -> None: ...
+
+    def status(self, message: str) -> None: ...
+
+    def warning(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_two_photos_of_an_unknown_lens_say_that_it_is_a_guess(tmp_path: Path) -> None:
+    shot = Path(__file__).parents[1] / "data" / "truth" / "small_yard"
+    for name, source in zip("ab", sorted(shot.glob("*.jpg"))[:7:6], strict=True):
+        (tmp_path / f"{name}.jpg").write_bytes(source.read_bytes())
+    for known, told in ((Known(), True), (Known(focal_mm=28, sensor_mm=36), False)):
+        report = Warnings()
+        run_job(Job((str(tmp_path),), str(tmp_path / f"out{told}"), engine="colmap", known=known), report)
+        assert (FEW_PHOTOS in report.lines or any("focal length" in line for line in report.lines)) == told

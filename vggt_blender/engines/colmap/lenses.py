@@ -34,6 +34,11 @@ ALIKE = 0.03
 MOST_COST = 0.5
 """Mean robust cost beyond which a solve went astray: detected features that a rigid scene explains came to 0.08-0.3."""
 
+FEW_PHOTOS = (
+    "So few photos do not tell whether one lens took them, and their files do not either: the focal length is a guess. "
+    "Use the original files with their EXIF, give the focal length, or add photos."
+)
+
 Groups = Mapping[int, int]
 """Which lens each image has, by their identifiers."""
 

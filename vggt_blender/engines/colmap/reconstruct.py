@@ -23,15 +23,15 @@ from .cropping import CROPPED, find_center
 from .dense import SCRATCH, write_depth
 from .features import Features, Gray, Look, working_picture, working_scale
 from .layout import Placement, placements
-from .lenses import lenses_apart
+from .lenses import FEW_PHOTOS, lenses_apart
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
 from .matching import OVERLAP, VerifiedPair, alike_pairs, joined, sequential_pairs, verified_pairs
 from .reversal import right_side_out
 from .scene_features import scene_features
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
-from .unplaced import cuts, reasons
-from .zoom import best_zoom, smooth_focals, told_apart
+from .unplaced import warn_of_unplaced
+from .zoom import FEWEST_FRAMES, best_zoom, smooth_focals, told_apart
 
 USES_MASKS = True
 FEWEST_POINTS = 20
@@ -82,7 +82,7 @@ def reconstruct(source: FrameSource, writer: ReconstructionWriter, job: Job, rep
     if mapped.known.zooms and ordered:
         adjusted = replace(adjusted, model=smooth_focals(adjusted.model, adjusted.loss, mapped.known))
     solution = solution_of(adjusted.model, _scales(frames))
-    _warn_of_unplaced(matched, solution, ordered, report)
+    warn_of_unplaced([frame.name for frame in frames], pairs, solution, source.source.kind, report)
     write_depth(writer, solution, places, pictures.masks, report)
     writer.write_points(_points(solution, writer, places))
     return writer.finish(
@@ -301,7 +301,14 @@ def _adjusted(
         raise JobError("no_overlap", f"The {len(frames)} pictures overlap too little to be joined. {_OVERLAP}")
     if adjusted.lens_is_weak and not announced:
         report.warning(WEAK_ZOOM if mapped.known.zooms else WEAK_LENS)
+    elif adjusted.model.num_reg_images() < FEWEST_FRAMES and _are_of_unknown_lenses(frames, mapped.known):
+        report.warning(FEW_PHOTOS)
     return adjusted
+
+
+def _are_of_unknown_lenses(frames: Sequence[SourceFrame], known: Known) -> bool:
+    """Whether `frames` are stills of which neither the artist nor EXIF tells the focal length."""
+    return not known.holds_focal and all(frame.number is None and frame.focal_px is None for frame in frames)
 
 
 def _working_file(scratch: Path, position: int) -> Path:
@@ -310,19 +317,6 @@ def _working_file(scratch: Path, position: int) -> Path:
 
 def _scales(frames: Sequence[SourceFrame]) -> list[float]:
     return [working_scale(frame.width, frame.height) for frame in frames]
-
-
-def _warn_of_unplaced(matched: _Matched, solution: Solution, ordered: bool, report: Reporter) -> None:
-    """Name them, and say why."""
-    frames = matched.frames
-    missing = [position for position, pose in enumerate(solution.poses) if pose is None]
-    if not missing:
-        return
-    names = ", ".join(frames[position].name for position in missing[:5]) + (", ..." if len(missing) > 5 else "")
-    report.warning(f"{len(missing)} of {len(frames)} frames could not be placed: {names}")
-    explain = cuts if ordered else reasons
-    for reason in explain([frame.name for frame in frames], matched.pairs, solution.placed):
-        report.warning(reason)
 
 
 def _frame(frame: SourceFrame, place: Placement, solution: Solution, position: int) -> Frame:
