@@ -60,7 +60,7 @@ def test_hand_tracks_bring_a_refinement_along() -> None:
     hand = HandTracks((HandTrack("door", ((1001, 5.0, 5.0), (1002, 6.0, 5.0))),))
     plans = [
         [stage.name for stage in _plan(job, "colmap", source)]
-        for job in (Job(("a",), "o", hand_tracks=hand), Job(("a",), "o", refine=True))
+        for job in (Job(("a",), "o", hand_tracks=hand), Job(("a",), "o", engine="colmap", refine=True))
     ]
     assert plans[0] == plans[1]
     assert plans[0].count("adjusting") == 2
