@@ -57,8 +57,10 @@ def agreement(held: Observations, views: Views) -> Agreement:
             frames[k] = np.median(mine)
     surprise = np.log1p(seen**2)
     tracks = np.bincount(held.track, surprise) / held.lengths()
-    score = float(np.sqrt(np.expm1(surprise.mean())))
-    return Agreement(float(np.median(error)), score, tracks, frames, LEAST_GAIN / views.scales)
+    median, score = np.nan, np.nan  # of no tracks, which speak neither for nor against
+    if len(seen):
+        median, score = float(np.median(error)), float(np.sqrt(np.expm1(surprise.mean())))
+    return Agreement(median, score, tracks, frames, LEAST_GAIN / views.scales)
 
 
 def is_surely_better(freer: Agreement, stiffer: Agreement) -> bool:
