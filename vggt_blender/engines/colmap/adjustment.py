@@ -45,6 +45,9 @@ WEAK_ZOOM = (
     "Give the focal length or the field of view if the lens did not zoom."
 )
 
+ASKED = 300
+"""Observations a frame on average that `thinned` keeps."""
+
 ROUNDS, PROBE_ROUNDS = 50, 12
 """Steps of an adjustment at the most; a probe starts next to its end."""
 
@@ -145,6 +148,16 @@ def adjust(
         _tie_lenses(model)
     if tied or (wanders and not probe):
         adjust(model, loss, known, probe=True, center=center)
+
+
+def thinned(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """A copy of `model` with `ASKED` observations a frame: enough to ask first what all may be asked then."""
+    few = pycolmap.Reconstruction(model)
+    step = -(-few.compute_num_observations() // (ASKED * max(1, few.num_reg_images())))
+    for place, identifier in enumerate(sorted(few.point3D_ids())):
+        if place % step:
+            few.delete_point3D(identifier)
+    return few
 
 
 def tie_focals(cameras: Iterable[pycolmap.Camera]) -> bool:

@@ -14,7 +14,7 @@ import pycolmap
 from numpy.typing import NDArray
 
 from ...exchange.known import Known
-from .adjustment import FIRST_LOSS, Center, adjust, robust_cost
+from .adjustment import FIRST_LOSS, Center, adjust, robust_cost, thinned
 from .zoom import FEWEST_FRAMES, MOST_FRAMES, WORTH, settle, with_lenses
 
 LEAST_OFFSET, MOST_OFFSET = 0.01, 0.5
@@ -45,6 +45,15 @@ def find_center(plain: Model | None, count: int, known: Known) -> tuple[Model | 
     if plain is None or plain.num_reg_images() < max(FEWEST_FRAMES, MOST_FRAMES * count):
         return plain, Center.MIDDLE
     adjust(plain, FIRST_LOSS, known)
+    sample = thinned(plain)
+    adjust(sample, FIRST_LOSS, known)
+    if _best(sample, known)[1] is Center.MIDDLE:
+        return plain, Center.MIDDLE
+    return _best(plain, known)
+
+
+def _best(plain: Model, known: Known) -> tuple[Model, Center]:
+    """The best of the adjusted `plain` and of what is freer."""
     cost = robust_cost(plain, FIRST_LOSS)
     elsewhere, wanders = _moved(plain, Center.ELSEWHERE, known), _moved(plain, Center.WANDERS, known)
     if min(elsewhere.cost, wanders.cost) >= (1 - WORTH) * cost:

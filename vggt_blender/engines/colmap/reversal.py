@@ -12,7 +12,7 @@ import pycolmap
 from numpy.typing import NDArray
 
 from ...exchange.known import Known
-from .adjustment import FIRST_LOSS, adjust, robust_cost
+from .adjustment import FIRST_LOSS, adjust, robust_cost, thinned
 from .features import Features
 from .matching import VerifiedPair
 
@@ -38,6 +38,16 @@ def right_side_out(
     """`model`, or the same turned inside out and adjusted, where that explains better what `pairs` match."""
     if _stray(model) > NEAR:
         return model
+    sample = thinned(model)
+    if _right_side(sample, features, pairs, known) is sample:
+        return model
+    return _right_side(model, features, pairs, known)
+
+
+def _right_side(
+    model: pycolmap.Reconstruction, features: Sequence[Features], pairs: Sequence[VerifiedPair], known: Known
+) -> pycolmap.Reconstruction:
+    """`model`, adjusted, or the other side of it."""
     adjust(model, FIRST_LOSS, known)
     turned = pycolmap.Reconstruction(model)
     _turn(turned)
