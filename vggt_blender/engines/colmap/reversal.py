@@ -38,17 +38,18 @@ def right_side_out(
     """`model`, or the same turned inside out and adjusted, where that explains better what `pairs` match."""
     if _stray(model) > NEAR:
         return model
+    adjust(model, FIRST_LOSS, known)
     sample = thinned(model)
-    if _right_side(sample, features, pairs, known) is sample:
-        return model
-    return _right_side(model, features, pairs, known)
+    in_doubt = share_behind(model, features, pairs) > MOST_BEHIND
+    if in_doubt or _right_side(sample, features, pairs, known) is not sample:
+        return _right_side(model, features, pairs, known)
+    return model
 
 
 def _right_side(
     model: pycolmap.Reconstruction, features: Sequence[Features], pairs: Sequence[VerifiedPair], known: Known
 ) -> pycolmap.Reconstruction:
-    """`model`, adjusted, or the other side of it."""
-    adjust(model, FIRST_LOSS, known)
+    """The adjusted `model` or its other side."""
     turned = pycolmap.Reconstruction(model)
     _turn(turned)
     adjust(turned, FIRST_LOSS, known)
