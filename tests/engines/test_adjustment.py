@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 import pycolmap
@@ -11,28 +14,21 @@ from vggt_blender.engines.colmap.adjustment import WEAK, adjust, focal_hold, pla
 from vggt_blender.engines.colmap.mapping import initial_camera
 from vggt_blender.exchange.known import Known
 
+SolveOf: TypeAlias = Callable[..., pycolmap.Reconstruction]
+
 NOISE = 0.05
 LOSS = 0.1
 
 
 def model(
-    poses: list[np.ndarray], xyz: np.ndarray, focal: float, terms: tuple[float, ...] = ()
+    solve_of: SolveOf, poses: list[np.ndarray], xyz: np.ndarray, focal: float, terms: tuple[float, ...] = ()
 ) -> pycolmap.Reconstruction:
     """A reconstruction of 640 x 360 frames that see `xyz` with noise; its camera starts without distortion."""
     rng = np.random.default_rng(0)
-    made = pycolmap.Reconstruction()
     lens = initial_camera(1, 640, 360, focal, terms or (0, 0))
     start = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", focal, 640, 360)
-    made.add_camera_with_trivial_rig(start)
-    points = [made.add_point3D(place, pycolmap.Track(), np.zeros(3, np.uint8)) for place in xyz]
-    for number, pose in enumerate(poses, 1):
-        pixels = lens.img_from_cam(xyz @ pose[:, :3].T + pose[:, 3]) + rng.normal(0, NOISE, (len(xyz), 2))
-        image = pycolmap.Image(name=f"{number}", camera_id=1, image_id=number)
-        image.points2D = pycolmap.Point2DList([pycolmap.Point2D(place) for place in pixels])
-        made.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose))
-        for index, point in enumerate(points):
-            made.add_observation(point, pycolmap.TrackElement(number, index))
-    return made
+    seen = (lens.img_from_cam(xyz @ pose[:, :3].T + pose[:, 3]) + rng.normal(0, NOISE, (len(xyz), 2)) for pose in poses)
+    return solve_of(xyz, [start], ((1, pose, pixels) for pose, pixels in zip(poses, seen, strict=True)))
 
 
 def arc(count: int = 8) -> list[np.ndarray]:
@@ -59,16 +55,18 @@ def cloud(depth: float, thickness: float, width: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("terms", "lens"), [((), "SIMPLE_PINHOLE"), ((-0.08, 0.0), "SIMPLE_RADIAL"), ((-0.2, 0.25), "RADIAL")]
 )
-def test_the_lens_gets_no_more_terms_than_the_pictures_ask_for(terms: tuple[float, ...], lens: str) -> None:
-    found = plainest_lens(model(arc(), cloud(6, 1.5, 3.0), 500, terms), LOSS, Known())
+def test_the_lens_gets_no_more_terms_than_the_pictures_ask_for(
+    solve_of: SolveOf, terms: tuple[float, ...], lens: str
+) -> None:
+    found = plainest_lens(model(solve_of, arc(), cloud(6, 1.5, 3.0), 500, terms), LOSS, Known())
     camera = found.cameras[1]
     assert camera.model_name == lens
     assert camera.params[0] == pytest.approx(500, rel=2e-3)
     np.testing.assert_allclose(camera.params[3:], terms[: len(camera.params) - 3], atol=0.02)
 
 
-def test_a_focal_length_that_the_pictures_do_not_tell_is_noticed() -> None:
-    strong, weak = model(arc(), cloud(6, 1.5, 2.5), 500), model(dolly(), cloud(60, 3.0, 15.0), 1500)
+def test_a_focal_length_that_the_pictures_do_not_tell_is_noticed(solve_of: SolveOf) -> None:
+    strong, weak = model(solve_of, arc(), cloud(6, 1.5, 2.5), 500), model(solve_of, dolly(), cloud(60, 3.0, 15.0), 1500)
     for made in (strong, weak):
         adjust(made, LOSS, Known())
     held, loose = focal_hold(strong, LOSS, Known()), focal_hold(weak, LOSS, Known())
@@ -78,20 +76,23 @@ def test_a_focal_length_that_the_pictures_do_not_tell_is_noticed() -> None:
     assert loose < WEAK
 
 
-def test_a_known_focal_length_is_held_and_not_doubted() -> None:
+def test_a_known_focal_length_is_held_and_not_doubted(solve_of: SolveOf) -> None:
     known = Known(focal_px=510.0)
-    made = model(arc(), cloud(6, 1.5, 2.5), 500)
+    made = model(solve_of, arc(), cloud(6, 1.5, 2.5), 500)
     made.cameras[1].params = [510.0, 320, 180, 0]
     adjust(made, LOSS, known)
     assert made.cameras[1].params[0] == 510.0
     assert focal_hold(made, LOSS, known) is None
 
 
-def test_a_given_lens_with_all_its_terms_has_one_focal_length() -> None:
+def test_a_given_lens_with_all_its_terms_has_one_focal_length(solve_of: SolveOf) -> None:
     """COLMAP's own camera with tangential terms has two; a dolly along the view leaves both of them loose."""
     terms = (-0.05, 0.01, 0.001, -0.001, 0.0)
     known = Known(distortion=terms)
-    strong, weak = model(arc(), cloud(6, 1.5, 2.5), 500, terms), model(dolly(), cloud(60, 3.0, 15.0), 1500, terms)
+    strong, weak = (
+        model(solve_of, arc(), cloud(6, 1.5, 2.5), 500, terms),
+        model(solve_of, dolly(), cloud(60, 3.0, 15.0), 1500, terms),
+    )
     for made, focal in ((strong, 500), (weak, 1500)):
         camera, start = made.cameras[1], initial_camera(1, 640, 360, 1.01 * focal, terms)
         camera.model, camera.params = start.model, start.params

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,6 +20,8 @@ from vggt_blender.exchange.job import Job
 from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.reconstruction import load_reconstruction
 
+SolveOf: TypeAlias = Callable[..., pycolmap.Reconstruction]
+
 NOISE = 0.15
 COUNT = 10
 FOCAL = 520.0
@@ -27,26 +31,20 @@ SMALL_YARD = Path(__file__).parents[1] / "data" / "truth" / "small_yard"
 WANDER = np.random.default_rng(3).uniform(-18, 18, (COUNT, 2))
 
 
-def model(centers: np.ndarray, focals: float | np.ndarray = FOCAL) -> pycolmap.Reconstruction:
+def model(solve_of: SolveOf, centers: np.ndarray, focals: float | np.ndarray = FOCAL) -> pycolmap.Reconstruction:
     """Frames around a deep cloud whose axes meet them `centers` (COUNT, 2) pixels from their middle."""
     rng = np.random.default_rng(0)
     xyz = np.column_stack([rng.uniform(-2.5, 2.5, 400), rng.uniform(-1.2, 1.2, 400), rng.uniform(3, 9, 400)])
-    made = pycolmap.Reconstruction()
-    made.add_camera_with_trivial_rig(pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", FOCAL, *SIZE))
-    points = [made.add_point3D(place, pycolmap.Track(), np.zeros(3, np.uint8)) for place in xyz]
-    for number, (angle, center, focal) in enumerate(
-        zip(np.linspace(-0.5, 0.5, COUNT), centers, np.broadcast_to(focals, COUNT), strict=True), 1
+    frames = []
+    for angle, center, focal in zip(
+        np.linspace(-0.5, 0.5, COUNT), centers, np.broadcast_to(focals, COUNT), strict=True
     ):
         turn = cv2.Rodrigues(np.array([0.1 * np.sin(5 * angle), angle, 0.0]))[0]
         pose = np.column_stack([turn, np.array([0, 0, 6.0]) - turn @ [0, 0, 6.0]])
         seen = xyz @ pose[:, :3].T + pose[:, 3]
         pixels = focal * seen[:, :2] / seen[:, 2:] + SIZE / 2 + center + rng.normal(0, NOISE, (len(xyz), 2))
-        image = pycolmap.Image(name=f"{number}", camera_id=1, image_id=number)
-        image.points2D = pycolmap.Point2DList([pycolmap.Point2D(place) for place in pixels])
-        made.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose))
-        for index, point in enumerate(points):
-            made.add_observation(point, pycolmap.TrackElement(number, index))
-    return made
+        frames.append((1, pose, pixels))
+    return solve_of(xyz, [pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", FOCAL, *SIZE)], frames)
 
 
 def focal(found: pycolmap.Reconstruction) -> float:
@@ -64,17 +62,17 @@ def residuals(found: pycolmap.Reconstruction) -> list[float]:
 
 
 @pytest.mark.parametrize("known", [Known(), Known(focal_px=FOCAL)], ids=["free lens", "known lens"])
-def test_the_axis_of_a_reframed_plate_is_found(known: Known) -> None:
+def test_the_axis_of_a_reframed_plate_is_found(solve_of: SolveOf, known: Known) -> None:
     offset = np.array([-96.0, 45.0])
-    found, center = find_center(model(np.tile(offset, (COUNT, 1))), COUNT, known)
+    found, center = find_center(model(solve_of, np.tile(offset, (COUNT, 1))), COUNT, known)
     assert center is Center.ELSEWHERE
     assert found is not None
     np.testing.assert_allclose(offsets_of(found) * SIZE.max(), np.tile(offset, (COUNT, 1)), atol=1.5)
     assert focal(found) == pytest.approx(FOCAL, rel=3e-3)
 
 
-def test_an_axis_that_wanders_is_followed() -> None:
-    found, center = find_center(model(WANDER), COUNT, Known())
+def test_an_axis_that_wanders_is_followed(solve_of: SolveOf) -> None:
+    found, center = find_center(model(solve_of, WANDER), COUNT, Known())
     assert center is Center.WANDERS
     assert found is not None
     moved = offsets_of(found) * SIZE.max()
@@ -85,27 +83,15 @@ def test_an_axis_that_wanders_is_followed() -> None:
 
 
 @pytest.mark.parametrize("focals", [FOCAL, np.linspace(470, 560, COUNT)], ids=["one lens", "a zoom"])
-def test_a_whole_plate_keeps_its_axis_in_the_middle(focals: float | np.ndarray) -> None:
-    found, center = find_center(model(np.zeros((COUNT, 2)), focals), COUNT, Known())
+def test_a_whole_plate_keeps_its_axis_in_the_middle(solve_of: SolveOf, focals: float | np.ndarray) -> None:
+    found, center = find_center(model(solve_of, np.zeros((COUNT, 2)), focals), COUNT, Known())
     assert center is Center.MIDDLE
     assert found is not None
     assert not offsets_of(found).any()
 
 
-class Quiet:
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def progress(self, stage: str, done: int, total: int) -> None: ...
-
-    def status(self, message: str) -> None: ...
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 @pytest.mark.slow
-def test_a_corner_of_a_real_plate(tmp_path: Path) -> None:
+def test_a_corner_of_a_real_plate(recorder: Any, tmp_path: Path) -> None:
     """Solved as whole plates these frames are 5 pixels off, and are said to zoom."""
     truth = json.loads((SMALL_YARD / "truth.json").read_text())
     truth["frames"], left, top = truth["frames"][::2], 150, 75
@@ -121,13 +107,12 @@ def test_a_corner_of_a_real_plate(tmp_path: Path) -> None:
         np.save(plate / entry["depth"], depth)
     truth["height"], truth["width"] = picture.shape[:2]
     (plate / "truth.json").write_text(json.dumps(truth))
-    report = Quiet()
-    folder = run_job(Job((str(plate),), str(tmp_path / "out"), engine="colmap"), report)
+    folder = run_job(Job((str(plate),), str(tmp_path / "out"), engine="colmap"), recorder)
     errors = evaluate_folder(folder, plate / "truth.json").to_dict()
     assert errors["registered"] == len(truth["frames"])
     assert errors["reprojection"]["median"] < 0.3
     assert errors["focal"]["median"] < 0.01
-    assert any("axis is not in the middle" in warning for warning in report.warnings)
+    assert any("axis is not in the middle" in warning for warning in recorder.warnings)
     solved = load_reconstruction(folder)
     assert solved.engine["settings"]["center"] == "elsewhere"
     assert not solved.engine["settings"]["zooms"]

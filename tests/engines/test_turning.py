@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 from vggt_blender.engines import run_job
 from vggt_blender.engines.colmap.mapping import DEFAULT_FOCAL
 from vggt_blender.exchange.job import Job
+from vggt_blender.exchange.messages import Reporter
 from vggt_blender.exchange.reconstruction import Reconstruction, load_reconstruction
 from vggt_blender.geometry.cameras import camera_center
 from vggt_blender.refinement.rotations import rotation_matrix
@@ -19,22 +20,6 @@ from vggt_blender.refinement.rotations import rotation_matrix
 COUNT, WIDTH, HEIGHT, SKY = 9, 400, 300, 1400
 
 
-class Recorder:
-    """Keeps what the engine says."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def progress(self, stage: str, done: int, total: int) -> None: ...
-
-    def status(self, message: str) -> None:
-        self.said.append(message)
-
-    def warning(self, message: str) -> None:
-        self.said.append(message)
-
-
-@functools.cache
 def painting() -> np.ndarray:
     """(SKY, SKY) grey with detail at every scale."""
     rng = np.random.default_rng(3)
@@ -58,15 +43,14 @@ def pan(folder: Path, focals: np.ndarray, reach: float = 14.0) -> None:
         cv2.imwrite(str(folder / f"pan.{number:04d}.png"), np.clip(drawn, 0, 255).astype(np.uint8))
 
 
-def solve(folder: Path, reporter: Recorder) -> Reconstruction:
+def solve(folder: Path, reporter: Reporter) -> Reconstruction:
     return load_reconstruction(run_job(Job((str(folder),), str(folder / "out"), engine="colmap"), reporter))
 
 
 @pytest.mark.parametrize("zooms", [False, True], ids=["one lens", "a zoom"])
-def test_a_pan_zooms_where_it_does(tmp_path: Path, zooms: bool) -> None:
+def test_a_pan_zooms_where_it_does(recorder: Any, tmp_path: Path, zooms: bool) -> None:
     focals = np.linspace(380, 470, COUNT) if zooms else np.full(COUNT, 400.0)
     pan(tmp_path / "pan", focals)
-    recorder = Recorder()
     result = solve(tmp_path / "pan", recorder)
     assert result.engine["settings"]["mapper"] == "turns"
     assert result.engine["settings"]["zooms"] == zooms
@@ -77,13 +61,12 @@ def test_a_pan_zooms_where_it_does(tmp_path: Path, zooms: bool) -> None:
     assert np.abs(np.diff(np.log(found), 2)).max() < 2e-3, "a smooth curve"
 
 
-def test_photos_of_two_shapes_from_one_place_are_no_zoom(tmp_path: Path) -> None:
+def test_photos_of_two_shapes_from_one_place_are_no_zoom(recorder: Any, tmp_path: Path) -> None:
     pan(tmp_path / "pan", np.full(COUNT, 400.0))
     for number, file in enumerate(sorted((tmp_path / "pan").iterdir())):
         picture = cv2.imread(str(file))
         cv2.imwrite(str(file.with_name(f"{'abcdefghi'[number]}.png")), picture[:, 75:325] if number % 2 else picture)
         file.unlink()
-    recorder = Recorder()
     result = solve(tmp_path / "pan", recorder)
     assert result.engine["settings"]["mapper"] == "turns"
     assert len({frame.pose.fx for frame in result.frames if frame.pose}) == 2
@@ -108,10 +91,9 @@ def along_a_wall(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cameras_alone")
-def test_a_move_along_a_wall_is_no_turn(tmp_path: Path) -> None:
+def test_a_move_along_a_wall_is_no_turn(recorder: Any, tmp_path: Path) -> None:
     """A lens that is far too long makes turns of it; no picture tells how long the lens is, and that is said."""
     along_a_wall(tmp_path / "wall")
-    recorder = Recorder()
     result = solve(tmp_path / "wall", recorder)
     assert result.engine["settings"]["mapper"] != "turns"
     assert result.engine["settings"]["lens_is_weak"]
@@ -124,10 +106,9 @@ def test_a_move_along_a_wall_is_no_turn(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_camera_that_stands_still_has_the_usual_lens_and_says_so(tmp_path: Path) -> None:
+def test_a_camera_that_stands_still_has_the_usual_lens_and_says_so(recorder: Any, tmp_path: Path) -> None:
     """With no turn at all every focal length explains the pictures."""
     pan(tmp_path / "still", np.full(COUNT, 400.0), reach=0.0)
-    recorder = Recorder()
     result = solve(tmp_path / "still", recorder)
     assert result.engine["settings"]["mapper"] == "turns"
     assert result.engine["settings"]["lens_is_weak"]

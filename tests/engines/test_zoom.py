@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,28 +20,23 @@ from vggt_blender.exchange.job import Job
 from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.reconstruction import load_reconstruction
 
+SolveOf: TypeAlias = Callable[..., pycolmap.Reconstruction]
+
 NOISE = 0.15
 COUNT = 10
 SMALL_YARD = Path(__file__).parents[1] / "data" / "truth" / "small_yard"
 
 
-def model(poses: list[np.ndarray], focals: np.ndarray, guess: float) -> pycolmap.Reconstruction:
+def model(solve_of: SolveOf, poses: list[np.ndarray], focals: np.ndarray, guess: float) -> pycolmap.Reconstruction:
     """Frames of 640 x 360 that see a deep cloud through `focals`, solved as if one lens had taken them."""
     rng = np.random.default_rng(0)
     xyz = np.column_stack([rng.uniform(-2.5, 2.5, 400), rng.uniform(-1.2, 1.2, 400), rng.uniform(3, 9, 400)])
-    made = pycolmap.Reconstruction()
-    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", guess, 640, 360)
-    made.add_camera_with_trivial_rig(camera)
-    points = [made.add_point3D(place, pycolmap.Track(), np.zeros(3, np.uint8)) for place in xyz]
-    for number, (pose, focal) in enumerate(zip(poses, focals, strict=True), 1):
+    frames = []
+    for pose, focal in zip(poses, focals, strict=True):
         seen = xyz @ pose[:, :3].T + pose[:, 3]
         pixels = focal * seen[:, :2] / seen[:, 2:] + [320, 180] + rng.normal(0, NOISE, (len(xyz), 2))
-        image = pycolmap.Image(name=f"{number}", camera_id=1, image_id=number)
-        image.points2D = pycolmap.Point2DList([pycolmap.Point2D(place) for place in pixels])
-        made.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose))
-        for index, point in enumerate(points):
-            made.add_observation(point, pycolmap.TrackElement(number, index))
-    return made
+        frames.append((1, pose, pixels))
+    return solve_of(xyz, [pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", guess, 640, 360)], frames)
 
 
 def around() -> list[np.ndarray]:
@@ -65,8 +62,8 @@ def focals(solved: pycolmap.Reconstruction) -> np.ndarray:
     [np.linspace(450, 560, COUNT), np.interp(range(COUNT), [0, 4, 7, 9], [500, 500, 515, 515])],
     ids=["throughout", "three percent in the middle"],
 )
-def test_a_zoom_is_found_and_measured(curve: np.ndarray) -> None:
-    plain = model(around(), curve, 500)
+def test_a_zoom_is_found_and_measured(solve_of: SolveOf, curve: np.ndarray) -> None:
+    plain = model(solve_of, around(), curve, 500)
     found, zooms = told_apart(plain, COUNT, lambda: [with_lenses(plain, shared=False)], Known())
     assert zooms
     assert found is not None
@@ -74,20 +71,20 @@ def test_a_zoom_is_found_and_measured(curve: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("poses", [around(), forwards()], ids=["around", "forwards"])
-def test_one_lens_stays_one_lens(poses: list[np.ndarray]) -> None:
+def test_one_lens_stays_one_lens(solve_of: SolveOf, poses: list[np.ndarray]) -> None:
     def never() -> list[pycolmap.Reconstruction]:
         raise AssertionError("nothing asks for a second solve")
 
-    found, zooms = told_apart(model(poses, np.full(COUNT, 520.0), 500), COUNT, never, Known())
+    found, zooms = told_apart(model(solve_of, poses, np.full(COUNT, 520.0), 500), COUNT, never, Known())
     assert not zooms
     assert found is not None
     assert len(found.cameras) == 1
     assert focals(found) == pytest.approx(520, rel=0.03)
 
 
-def test_a_failed_solve_with_one_lens_is_made_good_by_the_other() -> None:
+def test_a_failed_solve_with_one_lens_is_made_good_by_the_other(solve_of: SolveOf) -> None:
     """Frames that only the second solve holds count, and one lens is enough for them."""
-    second = with_lenses(model(around(), np.full(COUNT, 520.0), 500), shared=False)
+    second = with_lenses(model(solve_of, around(), np.full(COUNT, 520.0), 500), shared=False)
     found, zooms = told_apart(None, COUNT, lambda: [second], Known())
     assert not zooms
     assert found is not None
@@ -95,9 +92,9 @@ def test_a_failed_solve_with_one_lens_is_made_good_by_the_other() -> None:
     assert len(found.cameras) == 1
 
 
-def test_a_zoom_that_fell_apart_is_not_believed() -> None:
+def test_a_zoom_that_fell_apart_is_not_believed(solve_of: SolveOf) -> None:
     """Two halves of a shot at different scales explain their own frames well."""
-    halves = with_lenses(model(around(), np.full(COUNT, 520.0), 500), shared=False)
+    halves = with_lenses(model(solve_of, around(), np.full(COUNT, 520.0), 500), shared=False)
     for number in range(6, COUNT + 1):
         for index in halves.images[number].get_observation_point2D_idxs():
             halves.delete_observation(number, index)
@@ -107,10 +104,10 @@ def test_a_zoom_that_fell_apart_is_not_believed() -> None:
     assert not zooms
 
 
-def test_focal_lengths_follow_a_smooth_curve() -> None:
+def test_focal_lengths_follow_a_smooth_curve(solve_of: SolveOf) -> None:
     curve = np.linspace(450, 560, COUNT)
-    freed = with_lenses(model(around(), curve, 500), shared=False)
-    found, zooms = told_apart(model(around(), curve, 500), COUNT, lambda: [freed], Known())
+    freed = with_lenses(model(solve_of, around(), curve, 500), shared=False)
+    found, zooms = told_apart(model(solve_of, around(), curve, 500), COUNT, lambda: [freed], Known())
     assert zooms
     assert found is not None
     smooth = smooth_focals(found, FIRST_LOSS, Known())
@@ -122,19 +119,6 @@ def test_focal_lengths_follow_a_smooth_curve() -> None:
 def test_smoothing_keeps_straight_lines() -> None:
     line = np.linspace(6.0, 6.5, 9)
     np.testing.assert_allclose(smoothed(line, 1e6), line, atol=1e-9)
-
-
-class Quiet:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def progress(self, stage: str, done: int, total: int) -> None: ...
-
-    def status(self, message: str) -> None:
-        self.lines.append(message)
-
-    def warning(self, message: str) -> None:
-        self.lines.append(message)
 
 
 def zoomed_plate(folder: Path, growth: np.ndarray) -> None:
@@ -163,15 +147,14 @@ def zoomed_plate(folder: Path, growth: np.ndarray) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cameras_alone")
-def test_an_unannounced_zoom_of_a_real_plate(tmp_path: Path) -> None:
+def test_an_unannounced_zoom_of_a_real_plate(recorder: Any, tmp_path: Path) -> None:
     plate = tmp_path / "plate"
     plate.mkdir()
     zoomed_plate(plate, np.interp(range(7), [0, 2, 6], [1.0, 1.0, 1.3]))
-    reporter = Quiet()
-    folder = run_job(Job((str(plate),), str(tmp_path / "out"), engine="colmap"), reporter)
+    folder = run_job(Job((str(plate),), str(tmp_path / "out"), engine="colmap"), recorder)
     report = evaluate_folder(folder, plate / "truth.json").to_dict()
     assert load_reconstruction(folder).engine["settings"]["zooms"]
-    assert any("zooms" in line for line in reporter.lines)
+    assert any("zooms" in line for line in recorder.said)
     assert report["registered"] == 7
     assert report["reprojection"]["median"] < 0.3
     assert report["focal"]["median"] < 0.005

@@ -171,12 +171,17 @@ def tie_focals(cameras: Iterable[pycolmap.Camera]) -> bool:
 
 def _tie_lenses(model: pycolmap.Reconstruction) -> None:
     """Give all placed frames one lens, of the middle focal length and distortion; their centres stay."""
-    cameras = [model.cameras[model.images[identifier].camera_id] for identifier in model.reg_image_ids()]
+    cameras = placed_cameras(model)
     usual = np.median([camera.params for camera in cameras], axis=0)
     for camera in cameras:
         params = np.array(usual)
         params[list(camera.principal_point_idxs())] = camera.principal_point_x, camera.principal_point_y
         camera.params = params
+
+
+def placed_cameras(model: pycolmap.Reconstruction) -> list[pycolmap.Camera]:
+    """The camera of each placed frame, in the frames' order."""
+    return [model.cameras[model.images[identifier].camera_id] for identifier in sorted(model.reg_image_ids())]
 
 
 def set_focal(camera: pycolmap.Camera, focal: float) -> None:

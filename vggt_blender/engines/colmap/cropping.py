@@ -14,7 +14,7 @@ import pycolmap
 from numpy.typing import NDArray
 
 from ...exchange.known import Known
-from .adjustment import FIRST_LOSS, Center, adjust, robust_cost, thinned
+from .adjustment import FIRST_LOSS, Center, adjust, placed_cameras, robust_cost, thinned
 from .zoom import FEWEST_FRAMES, MOST_FRAMES, WORTH, settle, with_lenses
 
 LEAST_OFFSET, MOST_OFFSET = 0.01, 0.5
@@ -80,9 +80,9 @@ def _moved(plain: Model, center: Center, known: Known) -> _Candidate:
 
 
 def _zoomed(plain: Model, known: Known) -> _Candidate:
-    zoomed = with_lenses(plain, shared=False)
     if known.holds_focal:
-        return _Candidate(zoomed, Center.MIDDLE, np.inf)
+        return _Candidate(plain, Center.MIDDLE, np.inf)
+    zoomed = with_lenses(plain, shared=False)
     settle(zoomed, known)
     return _Candidate(zoomed, Center.MIDDLE, robust_cost(zoomed, FIRST_LOSS))
 
@@ -97,13 +97,12 @@ def _is_sane(moved: Model, center: Center) -> bool:
 
 def offsets_of(model: Model) -> NDArray[np.float64]:
     """Where the centre of each placed frame lies from the middle, (N, 2) in parts of the longer side."""
-    cameras = [model.cameras[model.images[identifier].camera_id] for identifier in sorted(model.reg_image_ids())]
     return np.array(
         [
             [
                 (camera.principal_point_x - camera.width / 2) / max(camera.width, camera.height),
                 (camera.principal_point_y - camera.height / 2) / max(camera.width, camera.height),
             ]
-            for camera in cameras
+            for camera in placed_cameras(model)
         ]
     )

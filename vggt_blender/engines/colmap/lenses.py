@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ...exchange.known import Known
-from .adjustment import FIRST_LOSS, adjust, robust_cost
+from .adjustment import FIRST_LOSS, adjust, placed_cameras, robust_cost
 from .mapping import drop_loose_frames
 from .zoom import FEWEST_FRAMES, SMOOTH_WORTH, Array, Model, better, costs, focals, regrouped, settle
 
@@ -80,14 +80,9 @@ def lenses_apart(
 
 
 def _is_usual(model: Model) -> bool:
-    sides = [max(model.cameras[camera].width, model.cameras[camera].height) for camera in _cameras_of(model)]
+    sides = [max(camera.width, camera.height) for camera in placed_cameras(model)]
     lengths = focals(model) / sides
     return len(sides) >= 2 and bool(((lengths > USUAL_FOCALS[0]) & (lengths < USUAL_FOCALS[1])).all())
-
-
-def _cameras_of(model: Model) -> list[int]:
-    """Of the placed images in order."""
-    return [model.images[identifier].camera_id for identifier in sorted(model.reg_image_ids())]
 
 
 def _is_doubtful(plain: Model, freed: Model, count: int) -> bool:
@@ -134,4 +129,4 @@ def alike(focal: Array, images: list[int], groups: Groups) -> dict[int, int]:
 
 
 def _lenses_of(model: Model) -> int:
-    return len(set(_cameras_of(model)))
+    return len({camera.camera_id for camera in placed_cameras(model)})

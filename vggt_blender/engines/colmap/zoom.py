@@ -15,7 +15,7 @@ import pycolmap
 from numpy.typing import NDArray
 
 from ...exchange.known import Known
-from .adjustment import FIRST_LOSS, adjust, robust_cost, set_focal
+from .adjustment import FIRST_LOSS, adjust, placed_cameras, robust_cost, set_focal
 from .mapping import MOST_ERROR
 
 WORTH = 0.05
@@ -132,8 +132,7 @@ def focal_range(log_focals: Array) -> float:
 
 def focals(model: Model) -> Array:
     """Focal lengths (N,) in working pixels of the placed frames in order."""
-    images = [model.images[identifier] for identifier in sorted(model.reg_image_ids())]
-    return np.array([model.cameras[image.camera_id].params[0] for image in images])
+    return np.array([camera.params[0] for camera in placed_cameras(model)])
 
 
 def with_lenses(model: Model, *, shared: bool) -> Model:
