@@ -9,11 +9,9 @@ from pathlib import Path
 import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
+from ..vggt_blender.exchange.plate_names import NUMBERED, PLATE
 from ..vggt_blender.exchange.suffixes import PICTURE_SUFFIXES
 from ..vggt_blender.scene.stored_paths import full_path
-
-_PLATE = re.compile(r"(?P<stem>.+[._])(?P<number>\d{4,})(?P<ending>\.[^.]+)")  # what counts as a plate unasked
-_NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)(?P<ending>\.[^.]+)")
 
 
 def source_inputs(settings: bpy.types.PropertyGroup) -> tuple[str, ...]:
@@ -48,12 +46,12 @@ def whole_sequence(folder: Path, name: str) -> list[str]:
     """The files in `folder` that differ from `name` in the number at its end only, in their order; `name` alone where
     it has none.
     """
-    picked = _NUMBERED.fullmatch(name)
-    if picked is None:
+    picked, ending = NUMBERED.fullmatch(Path(name).stem), Path(name).suffix
+    if picked is None or not ending:
         return [name]
-    others = [match for path in folder.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
-    same = [match for match in others if (match["stem"], match["ending"]) == (picked["stem"], picked["ending"])]
-    return [match.string for match in sorted(same, key=lambda match: int(match["number"]))]
+    others = [NUMBERED.fullmatch(path.stem) for path in folder.iterdir() if path.suffix == ending]
+    same = [match for match in others if match is not None and match["name"] == picked["name"]]
+    return [f"{match.string}{ending}" for match in sorted(same, key=lambda match: int(match["number"]))]
 
 
 def fit_range(settings: bpy.types.PropertyGroup) -> None:
@@ -69,9 +67,9 @@ def _numbers(settings: bpy.types.PropertyGroup) -> tuple[int, int] | None:
     names = [entry.name for entry in settings.files]
     if not names and folder.is_dir():
         names = [path.name for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
-    rule = _NUMBERED if settings.kind == "sequence" else _PLATE
-    matches = [match for name in names if (match := rule.fullmatch(name))]
-    one = len({(match["stem"], match["ending"]) for match in matches}) == 1
+    rule = NUMBERED if settings.kind == "sequence" else PLATE
+    matches = [match for name in names if (match := rule.fullmatch(Path(name).stem))]
+    one = len({match["name"] for match in matches}) == 1 and len({Path(name).suffix for name in names}) == 1
     if settings.kind == "images" or not one or len(matches) < len(names):
         return None
     numbers = [int(match["number"]) for match in matches]

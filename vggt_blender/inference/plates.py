@@ -10,10 +10,8 @@ from pathlib import Path
 
 from ..exchange.messages import JobError
 from ..exchange.paths import exists, user_path
+from ..exchange.plate_names import NUMBERED, PLATE
 from ..exchange.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-
-_PLATE = re.compile(r"(?P<name>.+[._])(?P<number>\d{4,})")
-_NUMBERED = re.compile(r"(?P<name>.*?)(?P<number>\d+)")
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def list_source(inputs: Sequence[str], kind: str = "auto") -> Listing:
 
 def plate_number(path: Path) -> int | None:
     """The number at the end of a file's name, or None."""
-    match = _NUMBERED.fullmatch(path.stem)
+    match = NUMBERED.fullmatch(path.stem)
     return int(match["number"]) if match else None
 
 
@@ -97,7 +95,7 @@ def _numbering(paths: Sequence[Path], *, strict: bool) -> tuple[str | None, tupl
     By the plain rule the names are ``name.####.ext`` or ``name_####.ext`` and contiguous. `strict`, where the user says
     that it is a sequence, takes any number at the end of the names, gaps too, and raises where there is none.
     """
-    matches = [(_NUMBERED if strict else _PLATE).fullmatch(path.stem) for path in paths]
+    matches = [(NUMBERED if strict else PLATE).fullmatch(path.stem) for path in paths]
     if any(match is None for match in matches):
         if strict:
             odd = next(path for path, match in zip(paths, matches, strict=True) if match is None)

@@ -10,12 +10,11 @@ import bpy
 
 from ..exchange.hand_tracks import HandTrack, HandTracks, Observation
 from ..exchange.messages import JobError
+from ..exchange.plate_names import NUMBERED
 from .stored_paths import full_path
 from .track_objects import OWN_NAME
 
 SURVEY = "vggt_survey"  # on an object: the name of the track whose measured place it is
-
-_NUMBERED = re.compile(r"(?P<name>.*?)(?P<number>\d+)")
 
 
 def clip_file(clip: bpy.types.MovieClip) -> Path:
@@ -82,7 +81,7 @@ def _frame(clip: bpy.types.MovieClip, number: int) -> int | str:
     if clip.source == "MOVIE":
         return int(number) - 1 + int(clip.frame_offset)
     file = clip_file(clip)
-    first = _NUMBERED.fullmatch(file.stem)
+    first = NUMBERED.fullmatch(file.stem)
     if first is None:
         return file.name
     shown = int(first["number"]) + int(number) - 1 + int(clip.frame_offset)
