@@ -26,9 +26,9 @@ from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.reconstruction import Frame, Pose, load_reconstruction
 from vggt_blender.exchange.writer import ReconstructionWriter
 from vggt_blender.geometry.cameras import camera_center
+from vggt_blender.geometry.rotations import rotation_matrix
 from vggt_blender.inference.frames import FrameSource, open_source
 from vggt_blender.refinement import RefinementReport, refine
-from vggt_blender.refinement.rotations import rotation_matrix
 
 Array = NDArray[np.float64]
 

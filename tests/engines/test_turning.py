@@ -15,7 +15,7 @@ from vggt_blender.exchange.job import Job
 from vggt_blender.exchange.messages import Reporter
 from vggt_blender.exchange.reconstruction import Reconstruction, load_reconstruction
 from vggt_blender.geometry.cameras import camera_center
-from vggt_blender.refinement.rotations import rotation_matrix
+from vggt_blender.geometry.rotations import rotation_matrix
 
 COUNT, WIDTH, HEIGHT, SKY = 9, 400, 300, 1400
 

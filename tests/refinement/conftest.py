@@ -19,9 +19,9 @@ from vggt_blender.exchange.job import FrameRange, Job
 from vggt_blender.exchange.reconstruction import Frame, Pose, Tracks, load_reconstruction
 from vggt_blender.exchange.writer import ReconstructionWriter
 from vggt_blender.geometry.cameras import Lens, camera_center
+from vggt_blender.geometry.rotations import rotation_matrix
 from vggt_blender.inference.frames import open_source
 from vggt_blender.refinement import refine
-from vggt_blender.refinement.rotations import rotation_matrix
 
 YARD = Path(__file__).parents[1] / "data" / "truth" / "small_yard"
 WIDTH, HEIGHT, FRAMES = 400, 300, 8

@@ -19,8 +19,8 @@ from vggt_blender.exchange.reconstruction import load_reconstruction
 from vggt_blender.geometry.alignment import Similarity
 from vggt_blender.geometry.blender_axes import points_to_blender
 from vggt_blender.geometry.cameras import camera_center, project
+from vggt_blender.geometry.rotations import rotation_matrix
 from vggt_blender.refinement import refine
-from vggt_blender.refinement.rotations import rotation_matrix
 from vggt_blender.refinement.settle import settle
 
 # on the cards and the wall of the painted world

@@ -16,9 +16,9 @@ from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.messages import Cancelled
 from vggt_blender.exchange.reconstruction import load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
+from vggt_blender.geometry.rotations import rotation_matrix
 from vggt_blender.refinement.panorama import Match, Panorama, solve_panorama, with_focal_hold
 from vggt_blender.refinement.rotation_only import AT_ONCE, turn_only
-from vggt_blender.refinement.rotations import rotation_matrix
 from vggt_blender.refinement.tracks import Observations
 from vggt_blender.refinement.views import Views
 

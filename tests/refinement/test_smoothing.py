@@ -14,11 +14,11 @@ from PIL import Image
 from vggt_blender.evaluation import Truth, evaluate
 from vggt_blender.exchange.reconstruction import load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
+from vggt_blender.geometry.rotations import rotation_matrix
 from vggt_blender.refinement import refine
 from vggt_blender.refinement.correspondences import Found
 from vggt_blender.refinement.jitter import Jitter, jitter
 from vggt_blender.refinement.report import Refusal
-from vggt_blender.refinement.rotations import rotation_matrix
 from vggt_blender.refinement.smoothing import smooth, smooth_views
 from vggt_blender.refinement.tracks import Observations
 from vggt_blender.refinement.views import Views

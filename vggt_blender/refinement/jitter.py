@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.cameras import camera_center
-from .rotations import rotation_vector
+from ..geometry.rotations import rotation_vector
 
 Array = NDArray[np.float64]
 

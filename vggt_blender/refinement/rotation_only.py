@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.alignment import mean_rotation
-from .rotations import rotation_matrix
+from ..geometry.rotations import rotation_matrix
 from .tracks import Observations
 from .triangulation import LOST
 from .views import Views

@@ -27,6 +27,7 @@ from ..exchange.reconstruction import (
 )
 from ..geometry.alignment import Similarity, align_cameras
 from ..geometry.cameras import camera_center, homogeneous, invert_pose
+from ..geometry.rotations import rotation_vector
 from ..inference.frames import FrameSource
 from ..inference.square_pixels import with_square_pixels
 from .acceptance import is_better, is_no_worse
@@ -37,7 +38,6 @@ from .jitter import jitter
 from .pairs import overlapping_pairs
 from .report import RefinementReport, Refusal
 from .rewriting import rewriting
-from .rotations import rotation_vector
 from .solve import Refined, refine_views
 from .trusted import Trusted, trusted_tracks
 from .views import NO_DISTORTION, NOTHING, Views, as_seen, pose_of, sharing_lenses, times_of, views_of

@@ -20,6 +20,7 @@ from ..exchange.known import Known
 from ..exchange.messages import Reporter
 from ..exchange.reconstruction import Reconstruction, load_reconstruction
 from ..geometry.cameras import camera_center
+from ..geometry.rotations import rotation_matrix, rotation_vector
 from ..inference.frames import FrameSource
 from ..inference.square_pixels import with_square_pixels
 from .acceptance import Agreement, agreement
@@ -28,7 +29,6 @@ from .jitter import Jitter, even_runs, jitter
 from .pairs import overlapping_pairs
 from .report import Refusal
 from .rewriting import rewriting
-from .rotations import rotation_matrix, rotation_vector
 from .tracks import Observations, longest
 from .triangulation import LOST, triangulate
 from .views import Views, as_seen, times_of, views_of

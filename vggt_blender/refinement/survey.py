@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..exchange.hand_tracks import SCALE, WORLD
 from ..geometry.alignment import Similarity, align_points
+from ..geometry.rotations import rotation_matrix
 from .adjustment import LEAST_ANGLE
-from .rotations import rotation_matrix
 from .tracks import Observations
 from .trusted import ROBUST, Trusted, offsets
 from .views import Views

@@ -1,9 +1,8 @@
-"""The last bundle adjustment: sharpened tracks, robust losses, no more lens than the pictures ask for."""
+"""Bundle adjustment with a robust loss, and the questions that it answers: which lens, and how well it is held."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from enum import Enum
 
 import numpy as np
@@ -11,11 +10,7 @@ import pycolmap
 from numpy.typing import NDArray
 
 from ...exchange.known import Known
-from .features import Gray
-from .mapping import drop_loose_frames
 from .parallel import threads
-from .solution import Observations, Solution, solution_of
-from .subpixel import sharpen
 
 LENSES = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
 """From the plainest on; each has one focal length and its principal point in the centre."""
@@ -23,27 +18,14 @@ LENSES = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
 WORTH = 0.01
 """A lens with more freedom must lower the mean robust cost by this part: over-parameterised lenses bend weak solves."""
 
-FIRST_LOSS, LEAST_LOSS = 1.0, 0.1
-"""Working pixels at which the Cauchy loss stops trusting an observation: of the detector's, and of sharpened tracks."""
-
-FEWEST_SHARP = 0.4
-"""Below this share of observations that can be sharpened (blur, noise) all stay as they were found."""
+FIRST_LOSS = 1.0
+"""Working pixels at which the Cauchy loss stops trusting an observation of the detector's."""
 
 PROBE = 0.01
 """The focal length is changed by this part to see what holds it."""
 
 WEAK = 0.03
 """Where that raises the mean robust cost by less than this part, the pictures do not tell the focal length."""
-
-WEAK_LENS = (
-    "The pictures say little about the focal length: others explain them about as well. "
-    "Give the focal length or the field of view where it is known."
-)
-
-WEAK_ZOOM = (
-    "The pictures say little about the focal lengths of this zoom: others, or one lens, explain them nearly as well. "
-    "Give the focal length or the field of view if the lens did not zoom."
-)
 
 ASKED = 300
 """Observations a frame on average that `thinned` keeps."""
@@ -60,59 +42,6 @@ class Center(Enum):
     MIDDLE = "middle"
     ELSEWHERE = "elsewhere"
     WANDERS = "wanders"
-
-
-@dataclass(frozen=True)
-class Adjusted:
-    """The ``model``; the share of its observations that were ``sharpened``; and ``focal_hold``: by what part its
-    robust cost rises where the focal length is one percent off (None where the focal length is known). ``loss`` is the
-    robust loss's scale that the adjustment ended with, in working pixels."""
-
-    model: pycolmap.Reconstruction
-    sharpened: float
-    focal_hold: float | None
-    loss: float
-
-    @property
-    def lens_is_weak(self) -> bool:
-        """Whether other focal lengths would explain the pictures about as well."""
-        return self.focal_hold is not None and self.focal_hold < WEAK
-
-
-def refine(
-    model: pycolmap.Reconstruction,
-    scales: Sequence[float],
-    picture: Callable[[int], Gray],
-    known: Known,
-    tell: Callable[[int, int], None],
-    center: Center = Center.MIDDLE,
-) -> Adjusted:
-    """Adjust `model` to sub-pixel agreement, its centre as free as `center` says.
-
-    `picture` gives the working picture of a position, `scales` its working pixels per source pixel.
-    """
-    adjust(model, FIRST_LOSS, known, center=center)
-    before = solution_of(model, scales)
-    observations, share = sharpen(before, scales, picture, tell)
-    if share >= FEWEST_SHARP:
-        sharp = pycolmap.Reconstruction(model)
-        _take_over(sharp, before, observations, scales)
-        adjust(sharp, FIRST_LOSS / 4, known, center=center)
-        loss = max(LEAST_LOSS, 2 * float(np.median(_residuals(sharp))))
-        sharp = _finished(sharp, loss, known, center)
-        if sharp.num_reg_images() == len(before.placed):  # a frame that little holds may hang on what was left out
-            return Adjusted(sharp, share, focal_hold(sharp, loss, known, center), loss)
-    model = _finished(model, FIRST_LOSS, known, center)
-    return Adjusted(model, 0.0, focal_hold(model, FIRST_LOSS, known, center), FIRST_LOSS)
-
-
-def _finished(model: pycolmap.Reconstruction, loss: float, known: Known, center: Center) -> pycolmap.Reconstruction:
-    if known.distortion is None:
-        model = plainest_lens(model, loss, known, center)
-    else:
-        adjust(model, loss, known, center=center)
-    drop_loose_frames(model)
-    return model
 
 
 def adjust(
@@ -232,7 +161,7 @@ def focal_hold(
     return min(costs) / max(best, 1e-12) - 1
 
 
-def _residuals(model: pycolmap.Reconstruction) -> Array:
+def residuals(model: pycolmap.Reconstruction) -> Array:
     """In working pixels, of all observations; those behind a camera are infinite."""
     found = [np.zeros(0)]
     for identifier in model.reg_image_ids():
@@ -250,23 +179,5 @@ def _residuals(model: pycolmap.Reconstruction) -> Array:
 
 def robust_cost(model: pycolmap.Reconstruction, loss: float) -> float:
     """The mean Cauchy cost of all observations, for comparison."""
-    residuals = np.minimum(_residuals(model), 1e3 * loss)
-    return float(np.mean(np.log1p((residuals / loss) ** 2)))
-
-
-def _take_over(
-    model: pycolmap.Reconstruction, before: Solution, sharpened: Sequence[Observations], scales: Sequence[float]
-) -> None:
-    """Move the model's observations to where they were sharpened, and delete those that were left out."""
-    row_of = {identifier: row for row, identifier in enumerate(sorted(model.points3D.keys()))}
-    for position in before.placed:
-        image = model.images[position + 1]
-        seen = sharpened[position]
-        places = dict(zip(seen.points.tolist(), seen.xy * scales[position], strict=True))
-        for index in list(image.get_observation_point2D_idxs()):
-            point = image.points2D[index]
-            place = places.get(row_of[point.point3D_id])
-            if place is None:
-                model.delete_observation(image.image_id, index)
-            else:
-                point.xy = place
+    lengths = np.minimum(residuals(model), 1e3 * loss)
+    return float(np.mean(np.log1p((lengths / loss) ** 2)))

@@ -10,29 +10,35 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from .adjustment import FIRST_LOSS
-
 WORTH = 0.03
 """An affine map a frame must lower the robust cost by this part: 8 % on frames of a rolling shutter, else 0.2 %."""
+
+SHARP_WORTH = 0.0015
+"""The same of a sharpened solve: 0.3 to 6 % behind a rolling shutter that hardly shows, else 0.13 % at the most."""
 
 FEWEST_POINTS = 50
 
 BENT = (
-    "The frames are sheared or stretched against each other, as a rolling shutter does it: no rigid solve fits them, "
-    "and cameras may be off by pixels. Remove the rolling shutter from the plate first."
+    "The frames are sheared or stretched against each other, each in its own way: no rigid solve fits them, also not "
+    "with a rolling shutter, and cameras may be off by pixels. Solve the plate as it was shot."
 )
 
 Array = NDArray[np.float64]
 
 
-def is_bent(model: pycolmap.Reconstruction) -> bool:
-    """Whether affine maps, one a frame, explain what the adjusted `model` leaves over."""
+def bend(model: pycolmap.Reconstruction, loss: float) -> float:
+    """By what part affine maps, one a frame, lower the robust cost (scale `loss`) that the adjusted `model` leaves."""
     costs = np.zeros(2)
     for identifier in model.reg_image_ids():
         xy, offsets = _offsets(model, model.images[identifier])
         if len(xy) >= FEWEST_POINTS:
-            costs += _cost(offsets), _cost(offsets - _affine(xy, offsets))
-    return bool(costs[1] < (1 - WORTH) * costs[0])
+            costs += _cost(offsets, loss), _cost(offsets - _affine(xy, offsets, loss), loss)
+    return float(1 - costs[1] / costs[0]) if costs[0] else 0.0
+
+
+def is_bent(model: pycolmap.Reconstruction, loss: float) -> bool:
+    """Whether that is more than noise gives away."""
+    return bend(model, loss) > WORTH
 
 
 def _offsets(model: pycolmap.Reconstruction, image: pycolmap.Image) -> tuple[Array, Array]:
@@ -48,12 +54,12 @@ def _offsets(model: pycolmap.Reconstruction, image: pycolmap.Image) -> tuple[Arr
     return xy[kept], (projected - xy)[kept]
 
 
-def _affine(xy: Array, offsets: Array) -> Array:
+def _affine(xy: Array, offsets: Array, loss: float) -> Array:
     """The affine map of `xy` that is nearest to `offsets`, those that are far off counting little."""
     terms = np.column_stack([np.ones(len(xy)), xy])
-    weights = 1 / np.sqrt(1 + (offsets**2).sum(axis=1, keepdims=True) / FIRST_LOSS**2)
+    weights = 1 / np.sqrt(1 + (offsets**2).sum(axis=1, keepdims=True) / loss**2)
     return np.asarray(terms @ np.linalg.lstsq(terms * weights, offsets * weights, rcond=None)[0])
 
 
-def _cost(offsets: Array) -> float:
-    return float(np.log1p((offsets**2).sum(axis=1) / FIRST_LOSS**2).sum())
+def _cost(offsets: Array, loss: float) -> float:
+    return float(np.log1p((offsets**2).sum(axis=1) / loss**2).sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from ...exchange.messages import JobError, Reporter
 from ...exchange.reconstruction import Frame, Points, Pose, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...inference.frames import FrameSource, SourceFrame
-from .adjustment import WEAK_LENS, WEAK_ZOOM, Adjusted, Center, refine
+from .adjustment import FIRST_LOSS, Center, adjust
 from .bending import BENT, is_bent
 from .cropping import CROPPED, find_center
 from .dense import SCRATCH, write_depth
@@ -26,8 +26,10 @@ from .layout import Placement, placements
 from .lenses import FEW_PHOTOS, lenses_apart
 from .mapping import MAPPERS, calibrate, initial_camera, run_mapper, solve, write_database
 from .matching import OVERLAP, VerifiedPair, alike_pairs, joined, sequential_pairs, verified_pairs
+from .refining import WEAK_LENS, WEAK_ZOOM, Adjusted, refine
 from .reversal import right_side_out
 from .scene_features import scene_features
+from .shutter import ROLLING, Shutter, find_shutter
 from .solution import Solution, solution_of
 from .turning import finish_turning, is_doubtful, moves, tell, turning_camera
 from .unplaced import warn_of_unplaced
@@ -187,12 +189,15 @@ class _Matched:
 
 @dataclass(frozen=True)
 class _Mapped:
-    """The cameras in the rough, the mapper that made them, and what is known: a zoom that was found on the way, too."""
+    """The cameras in the rough, the mapper that made them, and what is known: a zoom that was found on the way, too.
+    ``shutter`` is a rolling one; ``ordered`` frames follow each other."""
 
     model: pycolmap.Reconstruction
     mapper: str
     known: Known
     center: Center
+    shutter: Shutter | None
+    ordered: bool
 
 
 def _mapped(
@@ -204,15 +209,20 @@ def _mapped(
     report: Reporter,
 ) -> _Mapped:
     """Cameras that were `solved` before are taken."""
-    count, center = len(matched.frames), Center.MIDDLE
+    count, center, shutter = len(matched.frames), Center.MIDDLE, None
     report.progress("cameras", 0, count)
     if known.zooms:
         model, mapper = best_zoom(_zoom_models(matched, known, report), known, ordered=ordered), "zoom"
     else:
         model, mapper = solved or _solved(matched, cameras, known, report)
-        if ordered:
-            model, center = find_center(model, matched.held, known)
-    if ordered and center is Center.MIDDLE and not known.zooms and not known.holds_focal:
+        if ordered and model is not None:
+            adjust(model, FIRST_LOSS, known)
+            if is_bent(model, FIRST_LOSS):
+                shutter = find_shutter(model, matched.held, FIRST_LOSS, known)
+            if shutter is None:
+                model, center = find_center(model, matched.held, known)
+    whole = center is Center.MIDDLE and shutter is None
+    if ordered and whole and not known.zooms and not known.holds_focal:
         zoom, plain = replace(known, zooms=True), model
         model, zooms = told_apart(model, matched.held, lambda: _zoom_models(matched, zoom, report), known)
         if model is not None and model is not plain:  # mapped anew
@@ -226,10 +236,8 @@ def _mapped(
         raise JobError("no_overlap", f"The {count} pictures overlap too little to be joined. {_OVERLAP}")
     if center is not Center.MIDDLE:
         report.warning(CROPPED[center])
-    elif ordered and not known.zooms and is_bent(model):
-        report.warning(BENT)
     report.progress("cameras", count, count)
-    return _Mapped(model, mapper, known, center)
+    return _Mapped(model, mapper, known, center, shutter, ordered)
 
 
 _Solved: TypeAlias = tuple[pycolmap.Reconstruction | None, str]
@@ -296,7 +304,22 @@ def _adjusted(
     def tell(done: int, total: int) -> None:
         report.progress("adjusting", done, total)
 
-    adjusted = refine(mapped.model, _scales(frames), picture, mapped.known, tell, mapped.center)
+    plain = mapped.ordered and mapped.center is Center.MIDDLE and not mapped.known.zooms
+    is_bent_anyhow = plain and mapped.shutter is None and is_bent(mapped.model, FIRST_LOSS)
+    adjusted = refine(
+        mapped.model,
+        _scales(frames),
+        picture,
+        mapped.known,
+        tell,
+        center=mapped.center,
+        shutter=mapped.shutter,
+        ordered=mapped.ordered,
+    )
+    if adjusted.shutter is not None:
+        report.warning(ROLLING.format(adjusted.shutter))
+    elif is_bent_anyhow:
+        report.warning(BENT)
     if adjusted.model.num_reg_images() < 2:
         raise JobError("no_overlap", f"The {len(frames)} pictures overlap too little to be joined. {_OVERLAP}")
     if adjusted.lens_is_weak and not announced:
@@ -364,6 +387,7 @@ def _engine(solution: Solution, mapped: _Mapped, adjusted: Adjusted, job: Job) -
             "lens": next(iter(adjusted.model.cameras.values())).model_name,
             "zooms": mapped.known.zooms,
             "center": mapped.center.value,
+            "rolling_shutter": None if adjusted.shutter is None else asdict(adjusted.shutter),
             "lens_is_weak": adjusted.lens_is_weak,
             "focal_hold": adjusted.focal_hold,
             "sharpened": adjusted.sharpened,

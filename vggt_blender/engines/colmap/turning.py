@@ -21,10 +21,11 @@ from ...exchange.reconstruction import Source, frame_quality
 from ...exchange.writer import ReconstructionWriter
 from ...geometry.cameras import Lens
 from ...inference.frames import SourceFrame
-from .adjustment import FIRST_LOSS, WEAK_LENS, adjust, robust_cost
+from .adjustment import FIRST_LOSS, adjust, robust_cost
 from .features import Features, working_scale
 from .layout import Placement
 from .matching import VerifiedPair
+from .refining import WEAK_LENS
 from .zoom import MOST_FRAMES, SMOOTH_WORTH, focal_range, smoothest
 
 if TYPE_CHECKING:
