@@ -9,6 +9,8 @@ from ..vggt_blender.scene.alignment import ROOT
 from ..vggt_blender.scene.clip import build_clip
 from ..vggt_blender.scene.collection import Holder
 from ..vggt_blender.scene.compositing import set_up_compositing
+from ..vggt_blender.scene.overscan import overscan_of
+from ..vggt_blender.scene.rolling_shutter import ROLLS, readout_of, roll
 from ..vggt_blender.scene.timeline import Timeline
 from .shots import NeedsShot, shot_reconstruction, shot_size
 
@@ -30,7 +32,8 @@ class VGGT_OT_set_up_compositing(NeedsShot, bpy.types.Operator):
         if self.use_cycles:
             context.scene.render.engine = "CYCLES"
         if set_up_shot(context.scene, shot, shot_reconstruction(shot)):
-            self.report({"INFO"}, "Renders go over the plate now.")
+            rolls = ROLLS in shot.collection
+            self.report({"INFO"}, f"Renders go over the plate now{', and roll as its shutter did' if rolls else ''}.")
         else:
             self.report({"WARNING"}, "The compositor is in use: connect the new Alpha Over node where you want it.")
 
@@ -44,4 +47,5 @@ def set_up_shot(scene: bpy.types.Scene, shot: Holder, reconstruction: Reconstruc
     clip = build_clip(shot, plates, Timeline.of(plates), scene)
     frames = [frame for frame in plates.frames if frame.registered]
     size = FLOOR * shot_size(shot) * max(shot.find(ROOT).matrix_world.to_scale())
+    roll(scene, shot, readout_of(reconstruction.engine) * overscan_of(frames))
     return set_up_compositing(scene, shot, clip, frames, size)

@@ -72,6 +72,25 @@ def test_compositing_renders_over_the_plate(bpy: ModuleType, addon: ModuleType, 
     assert len(bpy.data.objects) == count
 
 
+def test_a_plate_behind_a_rolling_shutter_is_rendered_over_alike(
+    bpy: ModuleType, addon: ModuleType, folder: Path
+) -> None:
+    written = folder / "reconstruction.json"
+    document = json.loads(written.read_text())
+    document["engine"]["settings"] = {"rolling_shutter": {"readout": 0.7, "axis": 1}}
+    written.write_text(json.dumps(document))
+    bpy.ops.vggt.import_reconstruction(filepath=str(folder))
+    assert bpy.ops.vggt.set_up_compositing() == {"FINISHED"}
+    scene = bpy.context.scene
+    assert (scene.render.use_motion_blur, scene.cycles.rolling_shutter_type) == (True, "TOP")
+    assert scene.render.motion_blur_shutter == pytest.approx(0.7)
+
+    document["engine"]["settings"] = {"rolling_shutter": None}
+    written.write_text(json.dumps(document))
+    assert bpy.ops.vggt.set_up_compositing() == {"FINISHED"}
+    assert (scene.render.use_motion_blur, scene.cycles.rolling_shutter_type) == (False, "NONE")
+
+
 def test_stills_and_a_folder_that_is_gone_are_one_line(bpy: ModuleType, addon: ModuleType, folder: Path) -> None:
     bpy.ops.vggt.import_reconstruction(filepath=str(folder))
     (folder / "reconstruction.json").rename(folder / "gone.json")
