@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from vggt_blender.evaluation import evaluate
+from vggt_blender.exchange.job import FrameRange
 from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.exchange.reconstruction import Frame, Pose, load_reconstruction
@@ -18,6 +19,7 @@ from vggt_blender.refinement import refine
 from vggt_blender.refinement.acceptance import agreement, is_better
 from vggt_blender.refinement.correspondences import Correspondences
 from vggt_blender.refinement.report import Refusal
+from vggt_blender.refinement.resolve import resolve
 from vggt_blender.refinement.solve import refine_views
 from vggt_blender.refinement.tracks import Observations
 from vggt_blender.refinement.views import sharing_lenses, views_of
@@ -171,6 +173,24 @@ def test_a_camera_said_to_be_locked_off_that_moves_is_refused_and_nothing_change
     report = refine(tmp_path / "r", painted.open(shot), painted.Recorder(), known=Known(locked_off=True))
     assert not report.accepted
     assert "locked off" in report.reason
+    assert painted.fingerprint(tmp_path / "r") == before
+
+
+@pytest.mark.parametrize(
+    "call", [refine, lambda *args: resolve(*args[:2], FrameRange(1003, 1005), args[2])], ids=["refine", "resolve"]
+)
+def test_cameras_that_allow_for_a_rolling_shutter_are_left_alone(shots, painted, tmp_path, call) -> None:
+    """With one pose a frame, worse cameras agree better with what is seen."""
+    shot, truth = shots["arc"]
+    painted.solve(tmp_path / "r", shot, truth, painted.disturb(truth, 1.0, 0.05, 1.0))
+    written = tmp_path / "r" / "reconstruction.json"
+    document = json.loads(written.read_text())
+    document["engine"]["settings"] = {"rolling_shutter": {"readout": 0.6, "axis": 1}}
+    written.write_text(json.dumps(document))
+    before = painted.fingerprint(tmp_path / "r")
+    report = call(tmp_path / "r", painted.open(shot), painted.Recorder())
+    assert not report.accepted
+    assert "rolling shutter" in report.reason
     assert painted.fingerprint(tmp_path / "r") == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,14 @@ from .jitter import Jitter
 
 class Refusal(Exception):  # noqa: N818 - an outcome rather than an error
     """Refinement leaves the input as it is; the text says why in one sentence."""
+
+
+def refuse_rolling_shutter(engine: Mapping[str, Any]) -> None:
+    """Raise `Refusal` where the `engine` of a result allowed for one: with one pose a frame, cameras that agree better
+    with what is seen are the worse ones."""
+    settings = engine.get("settings")
+    if isinstance(settings, Mapping) and settings.get("rolling_shutter"):
+        raise Refusal("its cameras allow for a rolling shutter, which is not known here.")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from .adjustment import Adjusted, Freedom, adjust
 from .chosen_frames import ChosenFrames, frames_of
 from .correspondences import find_correspondences
 from .registration import LEAST_BY_HAND, place_others
-from .report import Refusal
+from .report import Refusal, refuse_rolling_shutter
 from .resolved import ResolveReport, write_resolved
 from .solve import FINE, FINE_TRACKS
 from .tracks import Observations, hold_out, longest
@@ -74,6 +74,7 @@ def resolve(
     reconstruction = _as_seen(load_reconstruction(folder), source)
     again = _chosen(reconstruction, chosen)
     try:
+        refuse_rolling_shutter(reconstruction.engine)
         part = _part(reconstruction, again)
         pictures = frames_of(source, [reconstruction.frames[k] for k in part.positions])
         trusted = trusted_tracks(hand_tracks or HandTracks(), pictures.frames, reconstruction.source.kind)

@@ -36,7 +36,7 @@ from .correspondences import Found, find_correspondences
 from .depth_scale import depth_factors
 from .jitter import jitter
 from .pairs import overlapping_pairs
-from .report import RefinementReport, Refusal
+from .report import RefinementReport, Refusal, refuse_rolling_shutter
 from .rewriting import rewriting
 from .solve import Refined, refine_views
 from .trusted import Trusted, trusted_tracks
@@ -134,6 +134,7 @@ def _refined(
     trusted: Trusted,
     found: Found,
 ) -> Refined:
+    refuse_rolling_shutter(reconstruction.engine)
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
     given, views = (views_of(reconstruction.frames, certain) for certain in (NOTHING, known))

@@ -38,13 +38,12 @@ Model: TypeAlias = pycolmap.Reconstruction
 def find_center(plain: Model | None, count: int, known: Known) -> tuple[Model | None, Center]:
     """The model that explains a shot of `count` frames best among those of one focal length, and where its centre is.
 
-    `plain` was solved with the centre in the middle, and is adjusted. Of one lens, a centre elsewhere, a zoom and a
+    `plain` was solved and adjusted with the centre in the middle. Of one lens, a centre elsewhere, a zoom and a
     centre that wanders each has more freedom than those before it, and must explain the shot clearly better. A zoom is
     left to `told_apart`.
     """
     if plain is None or plain.num_reg_images() < max(FEWEST_FRAMES, MOST_FRAMES * count):
         return plain, Center.MIDDLE
-    adjust(plain, FIRST_LOSS, known)
     sample = thinned(plain)
     adjust(sample, FIRST_LOSS, known)
     if _best(sample, known)[1] is Center.MIDDLE:

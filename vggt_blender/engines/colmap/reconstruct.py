@@ -316,7 +316,9 @@ def _adjusted(
         shutter=mapped.shutter,
         ordered=mapped.ordered,
     )
-    if adjusted.shutter is not None:
+    if adjusted.shutter is not None:  # to be counted in the source's frames, of which every second may be left out
+        step = float(np.median(np.diff([frame.index for frame in frames])))
+        adjusted = replace(adjusted, shutter=replace(adjusted.shutter, readout=adjusted.shutter.readout * step))
         report.warning(ROLLING.format(adjusted.shutter))
     elif is_bent_anyhow:
         report.warning(BENT)

@@ -41,8 +41,8 @@ NEAR = 3
 
 ROLLING = (
     "A rolling shutter bends the frames: each was read within {}. The cameras allow for it, and are those of the "
-    "middle lines. The plate itself stays bent: Set Up Compositing renders what Cycles can alike; or remove the rolling "
-    "shutter from the plate first."
+    "middle lines. The plate itself stays bent: Set Up Compositing lets Cycles render alike, as far as it can; or "
+    "remove the rolling shutter from the plate first."
 )
 
 Array = NDArray[np.float64]
