@@ -22,8 +22,9 @@ def readout_of(engine: Mapping[str, Any]) -> float:
     settings = engine.get("settings")
     shutter = settings.get("rolling_shutter") if isinstance(settings, Mapping) else None
     readout = shutter.get("readout") if isinstance(shutter, Mapping) and shutter.get("axis") == 1 else None
-    sane = isinstance(readout, int | float) and math.isfinite(readout) and 0 < readout < MOST_READOUT
-    return float(readout) if sane else 0.0
+    if not isinstance(readout, int | float) or not math.isfinite(readout):
+        return 0.0
+    return float(readout) if 0 < readout < MOST_READOUT else 0.0
 
 
 def roll(scene: bpy.types.Scene, holder: Holder, readout: float) -> bool:
