@@ -9,8 +9,7 @@ from ..vggt_blender.scene.alignment import ROOT
 from ..vggt_blender.scene.clip import build_clip
 from ..vggt_blender.scene.collection import Holder
 from ..vggt_blender.scene.compositing import set_up_compositing
-from ..vggt_blender.scene.overscan import overscan_of
-from ..vggt_blender.scene.rolling_shutter import ROLLS, readout_of, roll
+from ..vggt_blender.scene.rolling_shutter import ROLLS, readout_of
 from ..vggt_blender.scene.timeline import Timeline
 from .shots import NeedsShot, shot_reconstruction, shot_size
 
@@ -47,5 +46,4 @@ def set_up_shot(scene: bpy.types.Scene, shot: Holder, reconstruction: Reconstruc
     clip = build_clip(shot, plates, Timeline.of(plates), scene)
     frames = [frame for frame in plates.frames if frame.registered]
     size = FLOOR * shot_size(shot) * max(shot.find(ROOT).matrix_world.to_scale())
-    roll(scene, shot, readout_of(reconstruction.engine) * overscan_of(frames))
-    return set_up_compositing(scene, shot, clip, frames, size)
+    return set_up_compositing(scene, shot, clip, frames, size, readout_of(reconstruction.engine))

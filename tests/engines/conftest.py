@@ -31,6 +31,12 @@ class Recorder:
         self.warnings.append(message)
 
 
+@pytest.fixture(scope="session")
+def recorder_type() -> type[Recorder]:
+    """For tests that share a solve, or keep more."""
+    return Recorder
+
+
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pycolmap
@@ -24,31 +25,12 @@ SMALL_YARD = ROOT / "tests" / "data" / "truth" / "small_yard"
 KITCHEN = ROOT.parent / "shared" / "photos" / "kitchen"
 
 
-class Recorder:
-    """Keeps what the engine reports."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-        self.warnings: list[str] = []
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        assert 0 <= done <= total, stage
-        if stage not in self.stages:
-            self.stages.append(stage)
-
-    def status(self, message: str) -> None:
-        pass
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 @pytest.fixture(scope="module")
-def solved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def solved(tmp_path_factory: pytest.TempPathFactory, recorder_type: Any) -> Path:
     """Every third frame of the sample: wider steps than the shot itself has."""
     output = tmp_path_factory.mktemp("sample") / "out"
     job = Job((str(SAMPLE),), str(output), engine="colmap", frames=FrameRange(1002, None, 3))
-    return run_job(job, Recorder())
+    return run_job(job, recorder_type())
 
 
 @pytest.mark.slow
@@ -98,56 +80,52 @@ def agreement(result: Reconstruction, first: int, second: int) -> float:
     return float((np.abs(found / expected[inside] - 1)[compared] < 0.02).mean())
 
 
-def test_pictures_that_do_not_overlap_say_so_in_one_line(tmp_path: Path) -> None:
+def test_pictures_that_do_not_overlap_say_so_in_one_line(recorder: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name in ("a", "b", "c"):
         noise = rng.integers(0, 255, (60, 80, 3), np.uint8)
         Image.fromarray(noise).resize((320, 240), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
     with pytest.raises(JobError) as refused:
-        run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), Recorder())
+        run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), recorder)
     assert refused.value.code == "no_overlap"
     assert "\n" not in refused.value.message
     assert not (tmp_path / "out").exists()
 
 
-def test_two_frames_near_each_other_are_enough(tmp_path: Path) -> None:
+def test_two_frames_near_each_other_are_enough(recorder: Any, tmp_path: Path) -> None:
     job = Job((str(SMALL_YARD),), str(tmp_path / "out"), engine="colmap", frames=FrameRange(1001, 1008, 6))
-    report = evaluate_folder(run_job(job, Recorder()), SMALL_YARD / "truth.json").to_dict()
+    report = evaluate_folder(run_job(job, recorder), SMALL_YARD / "truth.json").to_dict()
     assert report["registered"] == 2
     assert report["reprojection"]["median"] < 1.0
 
 
-class UpToTheCameras(Recorder):
-    """Keeps how many frames the mappers told of, and cancels once the cameras are there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.placed: set[int] = set()
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        if stage == "cameras":
-            self.placed.add(done)
-        if stage in ("adjusting", "depth"):
-            raise Cancelled
-
-
-def test_a_black_frame_does_not_ask_for_another_mapper(tmp_path: Path) -> None:
+def test_a_black_frame_does_not_ask_for_another_mapper(recorder_type: Any, tmp_path: Path) -> None:
     """The global mapper tells nothing on its way; the incremental one, which is slow, tells of each frame it places."""
     for number, source in enumerate(sorted(SMALL_YARD.glob("*.jpg"))[:8:2], 1):
         (tmp_path / f"shot.{number:04d}.jpg").write_bytes(source.read_bytes())
     with Image.open(tmp_path / "shot.0001.jpg") as picture:
         Image.new("RGB", picture.size).save(tmp_path / "shot.0005.jpg")
-    reporter = UpToTheCameras()
+    placed: set[int] = set()
+
+    class UpToTheCameras(recorder_type):  # type: ignore[misc]
+        """Keeps how many frames the mappers told of, and cancels once the cameras are there."""
+
+        def progress(self, stage: str, done: int, total: int) -> None:
+            if stage == "cameras":
+                placed.add(done)
+            if stage in ("adjusting", "depth"):
+                raise Cancelled
+
     with pytest.raises(Cancelled):
-        run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), reporter)
-    assert reporter.placed == {0, 5}
+        run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), UpToTheCameras())
+    assert placed == {0, 5}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not KITCHEN.is_dir(), reason="the real photos are not here")
-def test_real_photos_of_a_table_are_placed(tmp_path: Path) -> None:
+def test_real_photos_of_a_table_are_placed(recorder: Any, tmp_path: Path) -> None:
     folder = run_job(
-        Job((str(KITCHEN),), str(tmp_path / "out"), engine="colmap", frames=FrameRange(None, None, 2)), Recorder()
+        Job((str(KITCHEN),), str(tmp_path / "out"), engine="colmap", frames=FrameRange(None, None, 2)), recorder
     )
     result = load_reconstruction(folder)
     assert [frame.registered for frame in result.frames] == [True] * 13
@@ -192,14 +170,13 @@ def test_what_holds_no_frame_is_no_model(tmp_path: Path, noise: float) -> None:
     assert found is None or found.num_reg_images() >= 2
 
 
-def test_a_cut_is_named_with_the_frames_beyond_it(tmp_path: Path) -> None:
+def test_a_cut_is_named_with_the_frames_beyond_it(recorder: Any, tmp_path: Path) -> None:
     """Two shots in one clip: the longer one is solved, and the frames of the other are told from blurred ones."""
     plates = sorted(SMALL_YARD.glob("*.jpg"))[::2][:4] + sorted(SAMPLE.glob("*.jpg"))[::4][:2]
     for number, plate in enumerate(plates, 1):
         with Image.open(plate) as picture:
             picture.resize((480, 270)).save(tmp_path / f"clip.{number:04d}.png")
-    report = Recorder()
-    folder = run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), report)
+    folder = run_job(Job((str(tmp_path),), str(tmp_path / "out"), engine="colmap"), recorder)
     assert [frame.registered for frame in load_reconstruction(folder).frames] == [True] * 4 + [False] * 2
-    (said,) = (warning for warning in report.warnings if "a cut" in warning)
+    (said,) = (warning for warning in recorder.warnings if "a cut" in warning)
     assert "clip.0005.png to clip.0006.png" in said

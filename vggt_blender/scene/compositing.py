@@ -15,6 +15,7 @@ from .depth_planes import ROLE as PLANE
 from .lenses import lens_of
 from .overscan import overscan_of, use_render_camera
 from .point_cloud import DENSE, SPARSE
+from .rolling_shutter import roll
 from .versions import choose_node_option, compositor_tree, present_compositor
 
 CATCHER = "shadow catcher"
@@ -27,13 +28,19 @@ def is_set_up(scene: bpy.types.Scene, holder: Holder) -> bool:
 
 
 def set_up_compositing(
-    scene: bpy.types.Scene, holder: Holder, clip: bpy.types.MovieClip, frames: Sequence[Frame], size: float
+    scene: bpy.types.Scene,
+    holder: Holder,
+    clip: bpy.types.MovieClip,
+    frames: Sequence[Frame],
+    size: float,
+    readout: float = 0.0,
 ) -> bool:
     """Transparent film, a shadow catcher of `size` on the floor, and the render over the plate in the compositor.
 
     The shot's points and planes are left out of renders: they show what the plate shows already. Where the lens of
     `frames`, the registered ones, bends the plate, the render is bent alike, as the first of them is; where it bends
-    inwards, the scene renders through a wider camera, so that the corners are covered. What an earlier call made is
+    inwards, the scene renders through a wider camera, so that the corners are covered. The lines of a render are read
+    within `readout` of a frame, as `roll` takes it, where the plate's were. What an earlier call made is
     brought up to date where it stands. Returns False where the compositor was in use otherwise: the nodes are then
     there, for the artist to connect.
     """
@@ -45,6 +52,7 @@ def set_up_compositing(
     _build_catcher(holder, size)
     factor = overscan_of(frames)
     use_render_camera(scene, holder, factor)
+    roll(scene, holder, readout * factor)
     bend = _bend_map(holder, frames[0], factor)
     earlier = present_compositor(scene)
     over = next((node for node in _own_nodes(earlier, holder) if node.bl_idname == OVER), None)

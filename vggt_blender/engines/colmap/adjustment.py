@@ -161,18 +161,24 @@ def focal_hold(
     return min(costs) / max(best, 1e-12) - 1
 
 
+def seen_and_projected(model: pycolmap.Reconstruction, image: pycolmap.Image) -> tuple[Array, Array]:
+    """Where a placed image sees its points and where they project, (M, 2) each in working pixels; the latter are not
+    finite behind the camera."""
+    points = image.get_observation_points2D()
+    if not points:
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    world = np.array([model.points3D[point.point3D_id].xyz for point in points])
+    pose = image.cam_from_world().matrix()
+    projected = model.cameras[image.camera_id].img_from_cam(world @ pose[:, :3].T + pose[:, 3])
+    return np.array([point.xy for point in points]), projected
+
+
 def residuals(model: pycolmap.Reconstruction) -> Array:
     """In working pixels, of all observations; those behind a camera are infinite."""
     found = [np.zeros(0)]
     for identifier in model.reg_image_ids():
-        image = model.images[identifier]
-        points = image.get_observation_points2D()
-        if not points:
-            continue
-        world = np.array([model.points3D[point.point3D_id].xyz for point in points])
-        pose = image.cam_from_world().matrix()
-        projected = model.cameras[image.camera_id].img_from_cam(world @ pose[:, :3].T + pose[:, 3])
-        offsets = np.linalg.norm(projected - np.array([point.xy for point in points]), axis=1)
+        seen, projected = seen_and_projected(model, model.images[identifier])
+        offsets = np.linalg.norm(projected - seen, axis=1)
         found.append(np.where(np.isfinite(offsets), offsets, np.inf))
     return np.concatenate(found)
 

@@ -68,11 +68,10 @@ def refine(
     `picture` gives the working picture of a position, `scales` its working pixels per source pixel. Of frames that are
     `ordered`, a rolling shutter is found that only sharp observations tell.
     """
-    seen = places(model)
+    seen = {} if shutter is None else places(model)
     _adjust(model, FIRST_LOSS, known, center, shutter)
-    straight = places(model)
-    if shutter is not None:
-        put(model, seen)  # where the pictures are to be looked at
+    straight = {} if shutter is None else places(model)
+    put(model, seen)  # where the pictures are to be looked at
     before = solution_of(model, scales)
     observations, share = sharpen(before, scales, picture, tell)
     if share >= FEWEST_SHARP:
@@ -88,8 +87,7 @@ def refine(
                 sharp, loss = _finished_sharp(sharp, known, center)
         if sharp.num_reg_images() == len(before.placed):  # a frame that little holds may hang on what was left out
             return Adjusted(sharp, share, focal_hold(sharp, loss, known, center), loss, found)
-    if shutter is not None:
-        put(model, straight)
+    put(model, straight)
     model = _finished(model, FIRST_LOSS, known, center)
     return Adjusted(model, 0.0, focal_hold(model, FIRST_LOSS, known, center), FIRST_LOSS, shutter)
 

@@ -86,8 +86,9 @@ def find_shutter(model: Model, count: int, loss: float, known: Known) -> Shutter
     sign = 1 if way.readout > 0 else -1
     found = Shutter(sign * _lowest(lambda readout: cost(Shutter(sign * readout, way.axis)), MOST_READOUT), way.axis)
     allowed = (1 - max(WORTH, bend(sample, loss) / 2)) * robust_cost(sample, loss)
-    is_sane = CLOSE < abs(found.readout) < MOST_READOUT - CLOSE
-    return found if is_sane and cost(found) < min(allowed, _least_cost_of_others(sample, loss, known)) else None
+    if not CLOSE < abs(found.readout) < MOST_READOUT - CLOSE or (left := cost(found)) >= allowed:
+        return None
+    return found if left < _least_cost_of_others(sample, loss, known) else None
 
 
 def _least_cost_of_others(plain: Model, loss: float, known: Known) -> float:
