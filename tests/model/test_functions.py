@@ -15,7 +15,7 @@ from vggt_blender.model.config import EncoderConfig  # noqa: E402
 from vggt_blender.model.correlation import correlate, pyramid  # noqa: E402
 from vggt_blender.model.dpt_head import Fusion, ResidualUnit, embed_position, signed_expm1  # noqa: E402
 from vggt_blender.model.linear import Linear  # noqa: E402
-from vggt_blender.model.patch_encoder import PatchEncoder  # noqa: E402
+from vggt_blender.model.patch_encoder import PatchEncoder, PatchStem  # noqa: E402
 from vggt_blender.model.pose import (  # noqa: E402
     invert_rigid,
     matrix_to_quaternion,
@@ -162,6 +162,27 @@ def test_bfloat16_attention_in_blocks_is_as_exact_as_the_fused_kernel():
     assert blocks < 2 * fused
 
 
+def test_a_stem_looks_over_the_edges_of_its_patches():
+    """A pixel changes the patches within four pixels of it; without the stem's norms, no others."""
+    torch.manual_seed(0)
+    stem = PatchStem(8, 7, 16)
+    stem.norm1, stem.norm2 = nn.Identity(), nn.Identity()
+    images = torch.rand(1, 3, 21, 28)
+    changed = images.clone()
+    changed[:, :, 9, 8] += 1  # in the second patch of the second row: near the first row and column, far from the third
+    tokens, others = stem(images), stem(changed)
+    assert tokens.shape == (1, 12, 16)
+    moved = (tokens - others).abs().amax(dim=-1).view(3, 4) > 1e-6
+    assert moved.tolist() == [[True, True, False, False], [True, True, False, False], [False] * 4]
+    assert PatchStem(8, 14, 16)(torch.rand(2, 3, 28, 42)).shape == (2, 6, 16), "an even size goes by halves"
+
+
+def test_a_stem_survives_the_description_of_its_network():
+    config = VGGTConfig.from_dict({"vit": {"stem": 8}})
+    assert VGGTConfig.from_dict(config.to_dict()) == config
+    assert EncoderConfig().stem == 0, "the released network has none"
+
+
 class TestConfig:
     def test_nothing_given_is_vggt_1b(self):
         assert VGGTConfig.from_dict({}) == VGGTConfig()
@@ -182,6 +203,7 @@ class TestConfig:
             ),
             ({"aggregator": {"depth": 4}}, "reads layers"),
             ({"aggregator": {"rope_freq": -1}}, "rope_freq"),
+            ({"vit": {"stem": 6}}, "vit.stem 6"),
             ({"aggregator": {"aa_block_size": 5}}, "aa_block_size"),
         ],
     )

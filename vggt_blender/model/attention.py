@@ -49,6 +49,14 @@ class Attention(nn.Module):
         """Keys and values (B, heads, N, C / heads) of tokens `x`, for `forward`'s `context`."""
         return self._context(self.qkv.rows(x, x.shape[-1], 3 * x.shape[-1]), rotation)
 
+    def queries_keys(self, x: Tensor, rotation: Rotation | None, heads: int) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, heads, N, C / self.heads) of the first `heads` heads, as attention compares them."""
+        width = x.shape[-1]
+        some = heads * width // self.heads
+        queries = self.qkv.rows(x, 0, some).unflatten(-1, (heads, -1))
+        keys = self.qkv.rows(x, width, width + some).unflatten(-1, (heads, -1))
+        return self._place(queries, self.q_norm, rotation), self._place(keys, self.k_norm, rotation)
+
     def _context(self, x: Tensor, rotation: Rotation | None) -> KeysValues:
         keys, values = x.chunk(2, dim=-1)
         return self._place(self._heads(keys), self.k_norm, rotation), self._heads(values).transpose(1, 2)

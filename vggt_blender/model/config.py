@@ -11,7 +11,10 @@ LEVELS = 4  # feature levels that a DPT head fuses
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Patch encoder: DINOv2's ViT-L/14 with registers, trained on squares of `img_size` pixels."""
+    """Patch encoder: DINOv2's ViT-L/14 with registers, trained on squares of `img_size` pixels.
+
+    With `stem` channels, patches are taken from a few convolutions' features instead of from the pixels.
+    """
 
     img_size: int = 518
     embed_dim: int = 1024
@@ -19,6 +22,7 @@ class EncoderConfig:
     num_heads: int = 16
     mlp_ratio: float = 4.0
     num_register_tokens: int = 4
+    stem: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,8 @@ class VGGTConfig:
             raise ValueError(
                 f"vit.embed_dim {self.encoder.embed_dim} and aggregator.embed_dim {trunk.embed_dim} differ"
             )
+        if self.encoder and (self.encoder.stem < 0 or self.encoder.stem % 4):
+            raise ValueError(f"vit.stem {self.encoder.stem} must be 0 or divide by 4")
         if trunk.embed_dim % (4 * trunk.num_heads):
             raise ValueError(f"embed_dim {trunk.embed_dim} / num_heads {trunk.num_heads} must divide by 4 (RoPE)")
         if trunk.rope_freq <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from . import tables
@@ -25,6 +26,29 @@ class PatchConvolution(nn.Module):
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
+class PatchStem(nn.Module):
+    """One token per patch, from features that look over its edges: what moves by half a patch still looks alike.
+
+    Not in the released network; a small one that starts from nothing learns to match sooner with it. Where patches have
+    an even size, features have half the picture's.
+    """
+
+    def __init__(self, channels: int, patch_size: int, width: int) -> None:
+        super().__init__()
+        step = 1 if patch_size % 2 else 2
+        self.first = nn.Conv2d(3, channels, 5 * step, stride=step, padding=2 * step)
+        self.norm1 = nn.GroupNorm(4, channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=2, dilation=2)
+        self.norm2 = nn.GroupNorm(4, channels)
+        self.proj = nn.Conv2d(channels, width, patch_size // step, stride=patch_size // step)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (F, 3, H, W) to tokens (F, h * w, C), row by row."""
+        x = F.gelu(self.norm1(self.first(images.contiguous(memory_format=torch.channels_last))))
+        x = x + F.gelu(self.norm2(self.second(x)))
+        return self.proj(x).flatten(2).transpose(1, 2)
+
+
 class PatchEncoder(nn.Module):
     """ViT over the patches of single images."""
 
@@ -38,7 +62,9 @@ class PatchEncoder(nn.Module):
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + self.grid**2, width))
         self.register_tokens = nn.Parameter(torch.empty(1, config.num_register_tokens, width))
         self.mask_token = nn.Parameter(torch.zeros(1, width))  # in the checkpoint; never read
-        self.patch_embed = PatchConvolution(patch_size, width)
+        self.patch_embed = (
+            PatchStem(config.stem, patch_size, width) if config.stem else PatchConvolution(patch_size, width)
+        )
         self.blocks = nn.ModuleList(
             Block(width, config.num_heads, config.mlp_ratio, layer_scale=1.0, eps=EPS) for _ in range(config.depth)
         )
