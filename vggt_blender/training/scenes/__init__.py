@@ -5,5 +5,6 @@ image coordinates put the centre of the top-left pixel at (0.5, 0.5), the princi
 """
 
 from .generator import SceneConfig, SceneGenerator
+from .pool import CHUNK, ScenePool
 
-__all__ = ["SceneConfig", "SceneGenerator"]
+__all__ = ["CHUNK", "SceneConfig", "SceneGenerator", "ScenePool"]
