@@ -61,6 +61,7 @@ CONFIG = """
 [loss]
 point = 0.0
 matching = 1.0
+displacement = 1.0
 [run]
 output = "runs/vggt-mini"
 total_minutes = 9.0

@@ -78,43 +78,82 @@ def test_log_depth_by_hand():
 
 
 def test_patches_are_found_where_the_same_surface_is(truth):
-    """At the place in the other frame's own point map lies the same point of the world."""
-    place, visible = patch_targets(truth, 14, 1)
+    """At the place in the first frame's point map lies the same point of the world."""
+    place, visible = patch_targets(truth, 14, (1, 2))
     assert 0.2 < visible.float().mean() < 1
     pixels = (place * 14).floor().long()
     x, y = pixels[..., 0].clamp(0, 55), pixels[..., 1].clamp(0, 41)
-    there = truth["world_points"].roll(-1, dims=1).flatten(2, 3)
+    there = truth["world_points"][:, :1].flatten(2, 3).expand(-1, 2, -1, -1)
     there = there.gather(2, (y * 56 + x)[..., None].expand(-1, -1, -1, 3))
-    own = truth["world_points"][:, :, 7::14, 7::14].flatten(2, 3)
+    own = truth["world_points"][:, 1:, 7::14, 7::14].flatten(2, 3)
     apart = (there - own).norm(dim=-1)[visible]
     assert apart.median() < 0.03
     assert apart.quantile(0.9) < 0.1
 
 
-def test_matching_rewards_tokens_that_know_their_place(truth):
-    """Descriptors made of the true point of the world match; the same ones, mixed up, do not."""
+SPECIAL = 5
+"""Tokens of a frame before its patches."""
+
+
+def scores_of(descriptors: torch.Tensor, sharpness: float = 20.0) -> torch.Tensor:
+    """What patches (6, 3, 12, C) of the frames 1 and 2 give to all tokens of the scene, by their cosines."""
+    unit = torch.nn.functional.normalize(descriptors, dim=-1)
+    everything = torch.cat([torch.zeros(6, 3, SPECIAL, unit.shape[-1]), unit], dim=2).flatten(1, 2)
+    scores = (unit[:, 1:].flatten(1, 2) @ everything.transpose(1, 2)).unflatten(1, (2, 12)) * sharpness
+    own = torch.arange(3 * (SPECIAL + 12)) >= SPECIAL + 12
+    return scores.masked_fill(own, -10.0)[:, None]
+
+
+def test_matching_rewards_attention_that_looks_at_the_right_place(truth):
+    """Scores made of the true points of the world match; the same ones, mixed up, do not."""
     own = truth["world_points"][:, :, 7::14, 7::14].flatten(2, 3)
     waves = torch.randn(3, 64, generator=torch.Generator().manual_seed(0)) * 4
     knowing = torch.cat([(own @ waves).sin(), (own @ waves).cos()], dim=-1)
-    mixed = knowing[:, :, torch.randperm(12, generator=torch.Generator().manual_seed(1))]
-    good, bad = (matching_loss(tokens, truth, 14, (1, 2)) for tokens in (knowing, mixed))
+    mixed = knowing.clone()
+    mixed[:, 0] = knowing[:, 0, torch.randperm(12, generator=torch.Generator().manual_seed(1))]
+    nowhere = torch.zeros(6, 2, 12, 2)
+    good, bad = (matching_loss(scores_of(tokens), nowhere, truth, 14, (1, 2), SPECIAL) for tokens in (knowing, mixed))
     assert good["match_accuracy"] > 0.85
     assert good["matching"] < 0.7 * bad["matching"]
     assert good["match_accuracy"] > 1.4 * bad["match_accuracy"]
+    # A search that ends at a camera token has found nothing.
+    astray = scores_of(knowing)
+    astray[..., :SPECIAL] = 100.0
+    assert matching_loss(astray, nowhere, truth, 14, (1, 2), SPECIAL)["match_accuracy"] == 0
+
+
+def test_displacements_lead_to_the_first_frame(truth):
+    """By projection of the patches' own points with the cameras, two patches of error being two; twice in x is one."""
+    points = truth["world_points"][:, 2, 7::14, 7::14].flatten(1, 2)
+    pose, lens = truth["extrinsics"][:, 0], truth["intrinsics"][:, 0]
+    local = points @ pose[:, :, :3].transpose(1, 2) + pose[:, None, :, 3]
+    pixels = local @ lens.transpose(1, 2)
+    y, x = torch.meshgrid(torch.arange(3) * 14 + 7.0, torch.arange(4) * 14 + 7.0, indexing="ij")
+    moved = (pixels[..., :2] / pixels[..., 2:] - torch.stack([x, y], dim=-1).flatten(0, 1)) / 14
+    scores = torch.zeros(6, 1, 1, 12, 3 * (SPECIAL + 12))
+    exact, off = (
+        matching_loss(scores, (moved + shift)[:, None], truth, 14, (2,), SPECIAL)
+        for shift in (torch.zeros(2), torch.tensor([2.0, 0.0]))
+    )
+    assert float(exact["displacement"]) < 1e-4
+    assert float(off["displacement"]) == pytest.approx(1.0, abs=1e-4)
+    assert float(exact["matching"]) == pytest.approx(math.log(3 * (SPECIAL + 12)), rel=1e-5)
 
 
 def test_gradients_are_those_of_finite_differences(truth, assert_gradient):
     generator = torch.Generator().manual_seed(5)
     pose = encode_pose(truth["extrinsics"], truth["intrinsics"], (42, 56))
     pose = pose + 0.2 * torch.randn(pose.shape, generator=generator)
-    tokens = torch.randn(6, 3, 12, 8, generator=generator)
+    scores = torch.randn(6, 2, 1, 12, 3 * (SPECIAL + 12), generator=generator)
+    places = torch.randn(6, 1, 12, 2, generator=generator)
     depth, target = (1 + torch.rand(1, 1, 9, 9, 1, generator=generator) for _ in range(2))
     mask = torch.ones(1, 1, 9, 9, dtype=torch.bool)
     cases = [
         (pose, lambda v: pair_loss([v, v * 0.9], truth["extrinsics"])["pair_rotation"]),
         (pose, lambda v: pair_loss([v], truth["extrinsics"])["pair_direction"]),
         (pose, lambda v: pair_loss([v], truth["extrinsics"])["baseline"]),
-        (tokens, lambda v: matching_loss(v, truth, 14, (1,))["matching"]),
+        (scores, lambda v: matching_loss(v, places, truth, 14, (1,), SPECIAL)["matching"]),
+        (places, lambda v: matching_loss(scores, v, truth, 14, (1,), SPECIAL)["displacement"]),
         (depth, lambda v: log_depth_loss(v, target, mask)),
     ]
     for values, loss in cases:
@@ -128,16 +167,36 @@ def test_the_learner_gives_what_the_model_gives_and_dense_maps_of_the_drawn_fram
     learner = Learner(model, matching=True)
     images = torch.rand(2, 3, 3, 28, 42)
     expected = model(images, heads=("camera", "depth"))
-    given = learner(images, None, ("camera", "depth"), Draw([0, 2], (1,)))
+    given = learner(images, None, ("camera", "depth"), Draw([0, 2], (1, 2)))
     torch.testing.assert_close(given["depth"], expected["depth"][:, [0, 2]])
     torch.testing.assert_close(given["depth_conf"], expected["depth_conf"][:, [0, 2]])
     torch.testing.assert_close(given["pose_enc_list"][-1], expected["pose_enc"])
-    assert given["descriptors"].shape == (2, 3, 6, 128)
+    tokens = 6 + model.config.aggregator.patch_start
+    assert given["match_scores"].shape == (2, 1, 2, 6, 3 * tokens)
+    assert given["displacement"].shape == (2, 2, 6, 2)
     assert list(model.state_dict()) == names, "what is exported stays the official network"
     assert "depth" in learner(images, None, ("depth",), Draw())
     decayed = {id(p) for p in decayed_groups(learner, 0.05)[0]["params"]}
-    assert id(learner.projection.weight) in decayed
-    given["descriptors"].sum().backward()
+    assert id(learner.displacement.weight) in decayed
+    (given["displacement"].sum() + given["match_scores"].sum()).backward()
     blocks = model.aggregator.global_blocks
-    assert blocks[2].mlp.fc1.weight.grad is not None
-    assert blocks[3].mlp.fc1.weight.grad is None, "the tokens are those of the middle"
+    assert blocks[1].mlp.fc1.weight.grad is not None
+    assert blocks[2].mlp.fc1.weight.grad is None, "the tokens are those of the middle"
+
+
+def test_match_scores_are_what_attention_goes_by():
+    """Their softmax is the attention of the first head: put in its place, it gives the block's own output."""
+    torch.manual_seed(0)
+    model = VGGT(load_architecture("vggt-tiny"))
+    learner = Learner(model, matching=True)
+    attention = model.aggregator.global_blocks[1].attn
+    seen = {}
+    attention.proj.register_forward_pre_hook(lambda _, given: seen.update(mixed=given[0]))
+    attention.register_forward_pre_hook(lambda _, given: seen.update(tokens=given[0]))
+    given = learner(torch.rand(1, 2, 3, 28, 42), None, ("camera",), Draw(None, (1,)))
+    width = seen["tokens"].shape[-1]
+    part = width // attention.heads
+    values = attention.qkv(seen["tokens"])[..., 2 * width : 2 * width + part]
+    expected = given["match_scores"][:, 0, 0].softmax(dim=-1) @ values
+    of_frame = seen["mixed"].unflatten(1, (2, -1))[:, 1, model.config.aggregator.patch_start :, :part]
+    torch.testing.assert_close(of_frame, expected, rtol=1e-4, atol=1e-5)

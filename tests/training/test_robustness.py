@@ -13,7 +13,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from vggt_blender.exchange.messages import JobError
+from vggt_blender.inference.checkpoints import save
 from vggt_blender.model import VGGT, encode_pose
+from vggt_blender.model.config import EncoderConfig
 from vggt_blender.training import Trainer, TrainingConfig
 from vggt_blender.training.checks import check_projection, rounded_products
 from vggt_blender.training.config import DataSection, LossSection, ModelSection, RunSection, ValidationSection
@@ -21,12 +23,14 @@ from vggt_blender.training.keeping import read_export
 from vggt_blender.training.losses import normalize_scene
 from vggt_blender.training.processes import Processes
 from vggt_blender.training.scenes import SceneConfig, SceneGenerator
-from vggt_blender.training.sources import start_model
+from vggt_blender.training.sources import load_architecture, start_model
 from vggt_blender.training.validation import Answer, folder_batch, folder_names, measure
 
 ROOT = Path(__file__).parents[2]
 ALONE = Processes(0, 1, torch.device("cpu"))
-MORE = LossSection(point=0.0, matching=1.0, pair_rotation=1.0, pair_direction=1.0, baseline=1.0, log_depth=1.0)
+MORE = LossSection(
+    point=0.0, matching=1.0, displacement=1.0, pair_rotation=1.0, pair_direction=1.0, baseline=1.0, log_depth=1.0
+)
 
 
 def config_for(output: Path, **run: object) -> TrainingConfig:
@@ -64,20 +68,20 @@ def test_only_the_network_may_round_its_products():
 
 def test_all_losses_train_and_the_export_stays_official(tmp_path):
     first = Trainer(config_for(tmp_path / "a", keep=str(tmp_path / "kept")), ALONE)
-    projection = first.learner.projection.weight.detach().clone()
+    untrained = first.learner.displacement.weight.detach().clone()
     first.run()
-    assert not torch.equal(first.learner.projection.weight, projection)
+    assert not torch.equal(first.learner.displacement.weight, untrained)
     kept = sorted(path.name for path in (tmp_path / "kept").iterdir())
     assert kept == ["average.safetensors", "log.jsonl", "matching.safetensors", "training.json", "weights.safetensors"]
     stored = load_file(tmp_path / "kept" / "weights.safetensors")
     assert stored.keys() == first.model.state_dict().keys()
-    # Both ways of going on have the projection: from the state, and on another machine from what was kept.
+    # Both ways of going on have the layer that reads displacements: from the state, and elsewhere from what was kept.
     again = Trainer(config_for(tmp_path / "a", steps=6), ALONE)
-    assert torch.equal(again.learner.projection.weight, first.learner.projection.weight)
+    assert torch.equal(again.learner.displacement.weight, first.learner.displacement.weight)
     onward = replace(
         config_for(tmp_path / "b"), model=ModelSection(checkpoint=str(tmp_path / "kept/weights.safetensors"))
     )
-    assert torch.equal(Trainer(onward, ALONE).learner.projection.weight, first.learner.projection.weight)
+    assert torch.equal(Trainer(onward, ALONE).learner.displacement.weight, first.learner.displacement.weight)
 
 
 def test_a_run_that_dies_leaves_what_it_had(tmp_path):
@@ -166,6 +170,26 @@ def test_a_start_from_nothing_is_as_the_config_says():
     plain: VGGT = start_model(TrainingConfig(model=ModelSection("vggt-tiny")))[0]
     assert (plain.camera_head.trunk[0].ls1.gamma == 0.01).all()
     assert plain.aggregator.camera_token.std() < 1e-5
+
+
+def test_a_grown_network_sees_in_twice_the_size_what_it_saw_before(tmp_path):
+    torch.manual_seed(0)
+    tiny = load_architecture("vggt-tiny")
+    sizes = replace(tiny, patch_size=7, encoder=EncoderConfig(42, tiny.aggregator.embed_dim, 1, 2, stem=8))
+    model = VGGT(sizes)
+    path = tmp_path / "weights.safetensors"
+    save(model.state_dict(), sizes, path)
+    images = torch.rand(1, 2, 3, 56, 84)
+    before = model.eval()(torch.nn.functional.avg_pool2d(images.flatten(0, 1), 2)[None])
+    grown, _, _ = start_model(TrainingConfig(model=ModelSection(checkpoint=str(path), grow=True)))
+    assert (grown.config.patch_size, grown.config.encoder.img_size) == (14, 84)
+    after = grown.eval()(images)
+    torch.testing.assert_close(after["pose_enc"], before["pose_enc"], rtol=1e-4, atol=1e-5)
+    assert after["depth"].shape == (1, 2, 56, 84, 1)
+    path = tmp_path / "even.safetensors"
+    save(grown.state_dict(), grown.config, path)
+    with pytest.raises(JobError, match="patches of an odd size"):
+        start_model(TrainingConfig(model=ModelSection(checkpoint=str(path), grow=True)))
 
 
 def test_a_camera_that_only_turns_is_not_asked_where_it_went():

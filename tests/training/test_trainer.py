@@ -27,7 +27,7 @@ from vggt_blender.training.config import (
 from vggt_blender.training.folders import batch_of, load_shot
 from vggt_blender.training.losses import normalize_scene
 from vggt_blender.training.processes import Processes
-from vggt_blender.training.scenes import SceneConfig, SceneGenerator
+from vggt_blender.training.scenes import SceneConfig, SceneGenerator, pool
 from vggt_blender.training.scenes.views import project
 from vggt_blender.training.validation import Answer, mean_guess, measure
 
@@ -134,6 +134,20 @@ def test_a_budget_of_minutes_ends_the_call_with_everything_saved(tmp_path):
     assert state["position"]["step"] == 1
     assert (tmp_path / "export" / "training.json").is_file()
     assert len(log_lines(tmp_path, "validation_generated")) == 1
+
+
+def test_cameras_alone_are_learned_and_validated_from_scenes_used_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "CHUNK", 2)
+    config = config_for(tmp_path, steps=2)
+    config = replace(config, loss=replace(config.loss, depth=0.0), data=replace(config.data, reuse=3))
+    trainer = Trainer(config, ALONE)
+    assert isinstance(trainer.source, pool.ScenePool)
+    depth = trainer.model.depth_head.norm.weight.detach().clone()
+    trainer.run()
+    assert torch.equal(trainer.model.depth_head.norm.weight, depth)
+    (line,) = log_lines(tmp_path, "validation_generated")
+    assert line["rotation_degrees"] > 0
+    assert "depth_absrel" not in line
 
 
 def test_frozen_parts_stay_as_they_are(tmp_path):

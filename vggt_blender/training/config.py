@@ -25,7 +25,8 @@ class ModelSection:
     ``layer_scale``: the start of the aggregator's residual factors in a network that starts from nothing.
     ``continue_schedule``: go on where the run that wrote the checkpoint stopped, instead of from step 0.
     ``camera_layer_scale`` and ``token_std`` are the camera head's residual factors and the spread of the camera and
-    register tokens in a network that starts from nothing; the defaults are the released network's.
+    register tokens in a network that starts from nothing; the defaults are the released network's. ``grow``: twice the
+    checkpoint's patch size, so that pictures of twice the size begin with the answers that the small ones had.
     """
 
     architecture: str = "vggt-mini"
@@ -35,6 +36,7 @@ class ModelSection:
     camera_layer_scale: float = 0.01
     token_std: float = 1e-6
     continue_schedule: bool = False
+    grow: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class DataSection:
 
     ``folders``: shots with a truth.json, or reconstruction folders, to train on instead of generated scenes.
     ``pictures``: a folder of pictures to put on generated surfaces. ``dense_frames``: so many frames of each scene,
-    drawn anew every step, have their depth and points computed and compared; 0 for all.
+    drawn anew every step, have their depth and points computed and compared; 0 for all. ``reuse``: how many times a
+    generated picture is learned from, every time in another combination (`scenes.ScenePool`); not with tracks.
     """
 
     images_per_batch: int = 48
@@ -52,14 +55,15 @@ class DataSection:
     folders: list[str] = field(default_factory=list)
     pictures: str = ""
     dense_frames: int = 0
+    reuse: int = 1
 
 
 @dataclass(frozen=True)
 class LossSection:
     """Weights; 0 leaves a head out. ``depth_neighbors`` and ``point_neighbors`` as in `losses.dense_loss`.
 
-    Beyond the paper, off unless given: ``matching`` (`losses.matching_loss`); ``pair_rotation``, ``pair_direction`` and
-    ``baseline`` (`losses.pair_loss`); ``log_depth`` (`losses.log_depth_loss`).
+    Beyond the paper, off unless given: ``matching`` and ``displacement`` (`losses.matching_loss`); ``pair_rotation``,
+    ``pair_direction`` and ``baseline`` (`losses.pair_loss`); ``log_depth`` (`losses.log_depth_loss`).
     """
 
     camera: float = 5.0
@@ -71,6 +75,7 @@ class LossSection:
     point_neighbors: str = "normal"
     valid_range: float = 0.98
     matching: float = 0.0
+    displacement: float = 0.0
     pair_rotation: float = 0.0
     pair_direction: float = 0.0
     baseline: float = 0.0
@@ -202,6 +207,8 @@ def check(config: TrainingConfig) -> None:
     loss = {name: value for name, value in vars(config.loss).items() if isinstance(value, float)}
     _demand(min(value for name, value in loss.items() if name != "valid_range") >= 0, "loss weights: >= 0")
     _demand(data.dense_frames >= 0, "data.dense_frames must be at least 0")
+    _demand(data.reuse >= 1, "data.reuse must be at least 1")
+    _demand(data.reuse == 1 or not config.scenes.tracks, "data.reuse must be 1 with scenes.tracks")
     _demand(config.optimizer.accumulate >= 1, "optimizer.accumulate must be at least 1")
     _demand(0 <= config.optimizer.ema < 1, "optimizer.ema must be in [0, 1)")
     _demand(min(run.log_every, run.save_every, validation.every) >= 1, "every_... entries must be at least 1")

@@ -26,7 +26,7 @@ from ..model import VGGTConfig
 
 STATE = "state.pt"
 POSITION = "training.json"
-PROJECTION = "matching.safetensors"
+MATCHING = "matching.safetensors"
 
 
 @dataclass
@@ -79,9 +79,9 @@ def export(
     config: VGGTConfig,
     position: Position,
     shard_bytes: int,
-    projection: Mapping[str, Tensor],
+    matching: Mapping[str, Tensor],
 ) -> list[Path]:
-    """Write both sets of weights as float16 shards, the position, and the matching loss's `projection` if there is one.
+    """Write both sets of weights as float16 shards, the position, and the `matching` loss's own layer if there is one.
 
     Returns the files. All are written before the first replaces an older one, and what is not of them goes last.
     """
@@ -93,9 +93,9 @@ def export(
         half = {name: value.detach().to("cpu", torch.float16) for name, value in tensors.items()}
         # Half a shard of room for the header, which the limit must hold too.
         files += save(half, config, staging / f"{stem}.safetensors", shard_bytes=shard_bytes - 200_000)
-    if projection:
-        files.append(staging / PROJECTION)
-        save_file({name: value.detach().cpu().contiguous() for name, value in projection.items()}, files[-1])
+    if matching:
+        files.append(staging / MATCHING)
+        save_file({name: value.detach().cpu().contiguous() for name, value in matching.items()}, files[-1])
     document = staging / POSITION
     document.write_text(json.dumps(asdict(position) | {"config": config.to_dict()}, indent=1), encoding="utf-8")
     return _moved([*files, document], folder)
@@ -120,12 +120,12 @@ def _moved(files: Sequence[Path], folder: Path) -> list[Path]:
     return there
 
 
-def read_projection(checkpoint: Path, projection: nn.Module) -> None:
-    """Into `projection` what the run that wrote the `checkpoint` had learned for its own, where that lies beside it."""
-    path = checkpoint.with_name(PROJECTION)
+def read_matching(checkpoint: Path, layer: nn.Module) -> None:
+    """Into `layer` what the run that wrote the `checkpoint` had learned for its own, where that lies beside it."""
+    path = checkpoint.with_name(MATCHING)
     if path.is_file():
         try:
-            projection.load_state_dict(load_file(path))
+            layer.load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError) as failure:
             raise JobError("broken", f"'{path}' does not fit this network: delete it.", str(failure)) from None
 

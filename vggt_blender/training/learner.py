@@ -8,48 +8,59 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as torch_f
 
 from ..model import VGGT, Features
+from ..model.block import Block
 
-DESCRIPTOR = 128
+MATCHING_HEADS = 1
+"""So many heads of the middle global block learn to look at the place in the first frame that a patch shows."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What a step draws beside its scenes: the frames whose dense maps are computed, None for all, and how far apart
-    in order (see `losses.matching_loss`) the frames are whose patches are matched."""
+    """What a step draws beside its scenes: the frames whose dense maps are computed, None for all, and the frames, of
+    those after the first, whose patches are looked for in the first."""
 
     dense: list[int] | None = None
-    shifts: tuple[int, ...] = ()
+    matched: tuple[int, ...] = ()
 
 
 class Learner(nn.Module):
     """Calls the model as training does. The model's own parameters and state dict stay as they are."""
 
     def __init__(self, model: VGGT, matching: bool) -> None:
-        """With `matching`, the tokens after the middle global block become descriptors by a projection of their own."""
+        """With `matching`, the middle global block says where patches are looked for, and a layer of this class's own
+        reads from its tokens how far away that is."""
         super().__init__()
         self.model = model
         sizes = model.config.aggregator
         self.first = sizes.patch_start
-        self.projection: nn.Linear | None = None
-        self._tokens: Tensor | None = None
+        self.displacement: nn.Linear | None = None
         self._listening = False
+        self._before: tuple[Tensor, Any] | None = None
+        self._after: Tensor | None = None
         if matching:
-            self.projection = nn.Linear(sizes.embed_dim, DESCRIPTOR, bias=False)
-            with torch.no_grad():  # a start that sees what the tokens are, and the same on every machine
-                self.projection.weight.copy_(torch.eye(DESCRIPTOR, sizes.embed_dim))
-            middle: Any = model.aggregator.global_blocks
-            middle[sizes.depth // 2].register_forward_hook(self._keep)
+            self.displacement = nn.Linear(sizes.embed_dim, 2)
+            blocks: Any = model.aggregator.global_blocks
+            # In a list: it is the model's, not a part of this.
+            self._block: list[Block] = [blocks[(sizes.depth - 1) // 2]]
+            self._block[0].register_forward_pre_hook(self._keep_input)
+            self._block[0].register_forward_hook(self._keep_output)
 
-    def _keep(self, _: nn.Module, __: Any, tokens: Tensor) -> None:
-        # Only in the forward pass: with checkpointing the block runs again in the backward pass.
+    # Both only in the forward pass: with checkpointing the block runs again in the backward pass.
+    def _keep_input(self, _: nn.Module, given: Any) -> None:
         if self._listening:
-            self._tokens = tokens
+            self._before = given[0], given[1]
+
+    def _keep_output(self, _: nn.Module, __: Any, tokens: Tensor) -> None:
+        if self._listening:
+            self._after = tokens
 
     def forward(self, images: Tensor, queries: Tensor | None, heads: Sequence[str], draw: Draw) -> dict[str, Any]:
-        """The model's results, dense ones of ``draw.dense`` alone, and ``descriptors`` (B, S, h * w, DESCRIPTOR)."""
-        self._listening = self.projection is not None
+        """The model's results, dense ones of ``draw.dense`` alone, and ``match_scores`` and ``displacement`` of
+        ``draw.matched``, of frame 0 where there are none, as `losses.matching_loss` takes them."""
+        self._listening = self.displacement is not None
         features = self.model.features(images, heads)
         self._listening = False
         results: dict[str, Any] = {}
@@ -62,11 +73,23 @@ class Learner(nn.Module):
             tracks = self.model.tracks(features, queries)
             results |= {"track_list": tracks.positions}
             results |= {"vis_logits": tracks.visibility, "conf_logits": tracks.confidence}
-        if self.projection is not None and self._tokens is not None:
-            tokens = self._tokens.view(*images.shape[:2], -1, self._tokens.shape[-1])
-            results["descriptors"] = self.projection(tokens[:, :, self.first :])
-            self._tokens = None
+        if self.displacement is not None and self._after is not None:
+            results |= self._matches(images.shape[1], list(draw.matched or [0]))
+            self._before = self._after = None
         return results
+
+    def _matches(self, frames: int, matched: list[int]) -> dict[str, Tensor]:
+        """Scores and displacements of the patches of the frames `matched`."""
+        assert self._before is not None
+        assert self._after is not None
+        assert self.displacement is not None
+        (tokens, rotation), block = self._before, self._block[0]
+        queries, keys = block.attn.queries_keys(block.norm1(tokens), rotation, MATCHING_HEADS)
+        queries = queries.unflatten(2, (frames, -1))[:, :, matched, self.first :]
+        scores = queries.flatten(2, 3) @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5
+        patches = self._after.unflatten(1, (frames, -1))[:, matched, self.first :].float()
+        places = self.displacement(torch_f.layer_norm(patches, patches.shape[-1:]))
+        return {"match_scores": scores.unflatten(2, (len(matched), -1)), "displacement": places}
 
     def _maps(self, features: Features, head: str, frames: list[int] | None) -> tuple[Tensor, Tensor]:
         part = Features(features.image_size, features.chunks)

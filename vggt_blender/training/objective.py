@@ -35,12 +35,12 @@ def query_points(batch: dict[str, Tensor]) -> Tensor | None:
 
 
 def total_loss(
-    results: dict[str, Any], batch: dict[str, Tensor], weights: LossSection, draw: Draw, patch: int
+    results: dict[str, Any], batch: dict[str, Tensor], weights: LossSection, draw: Draw, patch: int, special: int
 ) -> tuple[Tensor, Parts]:
     """The weighted sum over what was answered, and every part unweighted and detached.
 
-    `results` of the `Learner`, made with `draw` and patches of `patch` pixels; `batch` as the generator makes it, not
-    normalised yet.
+    `results` of the `Learner`, made with `draw` and patches of `patch` pixels, before which come `special` tokens a
+    frame; `batch` as the generator makes it, not normalised yet.
     """
     truth = normalize_scene(batch)
     terms: list[tuple[float, Tensor]] = []
@@ -54,9 +54,13 @@ def total_loss(
         if any(pairs.values()):
             parts |= pair_loss(results["pose_enc_list"], truth["extrinsics"])
             terms += [(weight, parts[name]) for name, weight in pairs.items()]
-    if "descriptors" in results:
-        parts |= matching_loss(results["descriptors"], truth, patch, draw.shifts)
-        terms.append((weights.matching, parts["matching"]))
+    if "match_scores" in results and not draw.matched:
+        # Several processes want every parameter in the graph, also where nothing is matched.
+        terms.append((0.0, results["displacement"].sum()))
+    elif "match_scores" in results:
+        scores, places = results["match_scores"], results["displacement"]
+        parts |= matching_loss(scores, places, truth, patch, draw.matched, special)
+        terms += [(weights.matching, parts["matching"]), (weights.displacement, parts["displacement"])]
     more_terms, more_parts = _dense_terms(results, truth, weights, draw.dense)
     terms, parts = terms + more_terms, parts | more_parts
     if "track_list" in results:

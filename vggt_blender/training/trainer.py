@@ -29,7 +29,7 @@ from .keeping import (
     export,
     keep,
     load_state,
-    read_projection,
+    read_matching,
     save_state,
 )
 from .learner import Draw, Learner
@@ -42,8 +42,8 @@ from .validation import answer, folder_batch, folder_names, mean_guess, mean_num
 
 GENERATED = "generated"
 EXPORT = "export"
-MATCHED_SHIFTS = 2
-"""In a step, each frame's patches are looked for in so many others."""
+MATCHED_FRAMES = 3
+"""In a step, the patches of at most so many frames a scene are looked for in the first."""
 BROKEN_STEPS = 20
 """So many steps in a row without a finite loss end the run."""
 
@@ -92,11 +92,12 @@ class Trainer:
         if not self.heads:
             raise JobError("broken", "Nothing to train: no head of this network has a weight in [loss].")
         self.groups = freeze(self.model, config.model.frozen, self.heads)
-        self.learner = Learner(self.model, config.loss.matching > 0).to(self.device)
-        if self.learner.projection is not None:
-            self.groups["matching"] = list(self.learner.projection.parameters())
+        matching = config.loss.matching > 0 or config.loss.displacement > 0
+        self.learner = Learner(self.model, matching).to(self.device)
+        if self.learner.displacement is not None:
+            self.groups["matching"] = list(self.learner.displacement.parameters())
             if config.model.checkpoint:
-                read_projection(Path(config.model.checkpoint), self.learner.projection)
+                read_matching(Path(config.model.checkpoint), self.learner.displacement)
         self.optimizer = torch.optim.AdamW(
             decayed_groups(self.learner, config.optimizer.weight_decay),
             lr=config.optimizer.rate,
@@ -122,8 +123,8 @@ class Trainer:
         state = load_state(path)
         try:
             self.model.load_state_dict(state["model"])
-            if self.learner.projection is not None:
-                self.learner.projection.load_state_dict(state["projection"])
+            if self.learner.displacement is not None:
+                self.learner.displacement.load_state_dict(state["matching"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (KeyError, RuntimeError, ValueError) as failure:
             raise JobError(
@@ -169,15 +170,17 @@ class Trainer:
         chooser = random.Random(f"{self.config.run.seed}/{self.position.step}/draw")  # noqa: S311 - no secret either
         some = self.config.data.dense_frames
         dense = sorted(chooser.sample(range(frames), some)) if 0 < some < frames else None
-        shifts = chooser.sample(range(1, frames), min(MATCHED_SHIFTS, frames - 1))
-        return Draw(dense, tuple(sorted(shifts)))
+        matched = chooser.sample(range(1, frames), min(MATCHED_FRAMES, frames - 1))
+        return Draw(dense, tuple(sorted(matched)))
 
     def _learn_from(self, batch: Batch, share: float) -> Parts:
         """Add `share` of the gradient of a batch's loss. Returns the loss's parts."""
         enabled, draw = self.precision != torch.float32, self._draw(batch["images"].shape[1])
         with rounded_products(self.device), torch.autocast(self.device.type, self.precision, enabled=enabled):
             results = self.network(batch["images"], query_points(batch), self.heads, draw)
-        loss, found = total_loss(results, batch, self.config.loss, draw, self.model.config.patch_size)
+        sizes = self.model.config
+        patch, special = sizes.patch_size, sizes.aggregator.patch_start
+        loss, found = total_loss(results, batch, self.config.loss, draw, patch, special)
         with rounded_products(self.device):
             (loss * share).backward()
         return found
@@ -313,11 +316,11 @@ class Trainer:
             "average": self.average.shadow,
             "position": vars(self.position),
         }
-        if self.learner.projection is not None:
-            content["projection"] = self.learner.projection.state_dict()
+        if self.learner.displacement is not None:
+            content["matching"] = self.learner.displacement.state_dict()
         save_state(self.output / STATE, content)
         size = int(self.config.run.shard_megabytes * 1e6)
-        extra = content.get("projection", {})
+        extra = content.get("matching", {})
         export(
             self.output / EXPORT,
             self.model.state_dict(),
@@ -337,18 +340,19 @@ class Trainer:
 
     def validate(self) -> dict[str, dict[str, float]]:
         """Errors of the moving average on held-out scenes and on the validation folders, and of the mean guess."""
-        if not self.processes.first or not {"camera", "depth"} <= set(self.heads):
+        if not self.processes.first or "camera" not in self.heads:
             return {}
+        depth = "depth" in self.heads
         found, reference = {}, None
         with self._average_in_place():
             for name, batch in self._validation_batches():
                 with rounded_products(self.device):
-                    given = answer(self.model, batch, self.precision)
+                    given = answer(self.model, batch, self.precision, depth=depth)
                 found[name] = measure(given, batch)
                 reference = reference or (batch if name == GENERATED else None)
                 if reference is not None:
                     found[f"{name}_mean_guess"] = measure(mean_guess(batch, reference), batch)
-                if self.config.validation.pictures:
+                if depth and self.config.validation.pictures:
                     self.logbook.show(f"validation_{name}", picture(given, batch))
         shots = folder_names(self.config.validation.folders)
         for suffix in ("", "_mean_guess"):

@@ -26,22 +26,25 @@ NODAL = 1e-3
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network (or a guess) says of a batch: pose vectors (B, S, 9) and depth (B, S, H, W), normalised."""
+    """What a network (or a guess) says of a batch: pose vectors (B, S, 9) and depth (B, S, H, W), normalised; depth is
+    None where it is not learned."""
 
     pose: Tensor
-    depth: Tensor
+    depth: Tensor | None
 
 
-def answer(model: VGGT, batch: Batch, precision: torch.dtype) -> Answer:
+def answer(model: VGGT, batch: Batch, precision: torch.dtype, *, depth: bool = True) -> Answer:
     """One pass of `model` over the batch's pictures, scene by scene."""
+    heads = ("camera", "depth") if depth else ("camera",)
     poses, depths = [], []
     device = batch["images"].device
     with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
         for images in batch["images"]:
-            results = model(images[None], heads=("camera", "depth"))
+            results = model(images[None], heads=heads)
             poses.append(torch.as_tensor(results["pose_enc"]).float())
-            depths.append(torch.as_tensor(results["depth"]).float()[..., 0])
-    return Answer(torch.cat(poses), torch.cat(depths))
+            if depth:
+                depths.append(torch.as_tensor(results["depth"]).float()[..., 0])
+    return Answer(torch.cat(poses), torch.cat(depths) if depth else None)
 
 
 def mean_guess(batch: Batch, reference: Batch) -> Answer:
@@ -59,7 +62,8 @@ def mean_guess(batch: Batch, reference: Batch) -> Answer:
 
 def measure(given: Answer, batch: Batch) -> Numbers:
     """``auc30``, ``auc3`` and ``rra15``, ``rta15`` over pairs of frames, ``rotation_degrees`` (median, to frame 0),
-    ``fov_percent`` (median), ``depth_absrel`` (median-scaled a scene) and ``depth_125``: means over the scenes."""
+    ``fov_percent`` (median), and with depth ``depth_absrel`` (median-scaled a scene) and ``depth_125``: means over the
+    scenes."""
     truth = normalize_scene(batch)
     height, width = batch["images"].shape[-2:]
     # To the CPU first: Apple's GPUs have no float64.
@@ -67,7 +71,9 @@ def measure(given: Answer, batch: Batch) -> Numbers:
     known, known_lens = (truth[name].cpu().double().numpy() for name in ("extrinsics", "intrinsics"))
     rows = []
     for index in range(len(solved)):
-        row = _depth_errors(given.depth[index], truth["depths"][index], truth["point_masks"][index])
+        row = {}
+        if given.depth is not None:
+            row = _depth_errors(given.depth[index], truth["depths"][index], truth["point_masks"][index])
         row["fov_percent"] = float(100 * np.median(np.abs(lens[index, :, 0, 0] / known_lens[index, :, 0, 0] - 1)))
         if len(known[index]) > 1:
             centers = camera_center(known[index])
@@ -132,6 +138,7 @@ def fitted_size(frame: KnownFrame, longer: int) -> tuple[int, int]:
 
 def picture(given: Answer, batch: Batch, scenes: int = 4) -> np.ndarray:
     """Rows of pictures, true and given depth (near is bright), (H', W', 3) uint8, for looking at."""
+    assert given.depth is not None
     truth = normalize_scene(batch)
     rows = []
     for index in range(min(scenes, len(truth["depths"]))):
