@@ -38,6 +38,8 @@ def test_pictures_and_cameras_stay_of_one_scene(make, size):
     batch = scenes.batch(0, 24, 2, *size)
     assert batch["images"].shape == (24, 2, 3, *size)
     check_projection(batch)
+    middle = batch["intrinsics"][..., :2, 2]
+    assert torch.equal(middle, torch.tensor([size[1] / 2, size[0] / 2]).expand_as(middle))
     place, visible = patch_targets(batch, 7, (1,))
     own = batch["images"][:, 1, :, 3::7, 3::7].flatten(2)
     x, y = (place[:, 0] * 7).long().unbind(dim=-1)
