@@ -154,7 +154,7 @@ class VGGTConfig:
                 f"vit.embed_dim {self.encoder.embed_dim} and aggregator.embed_dim {trunk.embed_dim} differ"
             )
         if self.encoder and (self.encoder.stem < 0 or self.encoder.stem % 4):
-            raise ValueError(f"vit.stem {self.encoder.stem} must be 0 or divide by 4")
+            raise ValueError(f"vit.stem {self.encoder.stem} must be a multiple of 4")
         if trunk.embed_dim % (4 * trunk.num_heads):
             raise ValueError(f"embed_dim {trunk.embed_dim} / num_heads {trunk.num_heads} must divide by 4 (RoPE)")
         if trunk.rope_freq <= 0:

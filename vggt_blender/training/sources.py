@@ -65,13 +65,13 @@ def start_model(config: TrainingConfig) -> tuple[VGGT, dict[str, Tensor] | None,
         if not path.is_file():
             raise JobError("not_found", f"model.checkpoint: there is no file '{path}'.")
         weights, average, sizes, position = read_export(path)
-        if section.grow:
-            average = None if average is None else _grown(average, sizes)
-            weights, sizes = _grown(weights, sizes), _doubled(sizes)
-        model = VGGT(_matching(sizes, weights))
         try:
+            if section.grow:
+                sizes = _doubled(sizes)
+                weights, average = _grown(weights), None if average is None else _grown(average)
+            model = VGGT(_matching(sizes, weights))
             model.load_state_dict(weights)
-        except RuntimeError as failure:
+        except (KeyError, RuntimeError) as failure:
             raise JobError("broken", f"'{path.name}' does not fit its own architecture.", str(failure)) from None
         return model, average, position
     model = VGGT(load_architecture(section.architecture))
@@ -87,9 +87,8 @@ def _doubled(config: VGGTConfig) -> VGGTConfig:
     return replace(config, patch_size=2 * config.patch_size, encoder=replace(encoder, img_size=2 * encoder.img_size))
 
 
-def _grown(weights: dict[str, Tensor], config: VGGTConfig) -> dict[str, Tensor]:
-    """The weights for `_doubled(config)`: the stem's first convolution sees the means of two by two pixels."""
-    _doubled(config)
+def _grown(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights for a `_doubled` network: the stem's first convolution sees the means of two by two pixels."""
     name = "aggregator.patch_embed.patch_embed.first.weight"
     kernel = weights[name].repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2) / 4
     return weights | {name: kernel}

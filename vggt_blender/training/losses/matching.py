@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..scenes.views import pixel_corners, project
+
 SAME_DEPTH = 0.05
 """A point is seen where the first frame's depth is its own, up to this share."""
 
@@ -30,7 +32,7 @@ def matching_loss(
     rows, columns = (side // patch for side in truth["depths"].shape[-2:])
     place, visible = patch_targets(truth, patch, frames)
     count = visible.sum().clamp(min=1)
-    own = _centers(rows, columns, place)
+    own = pixel_corners(rows, columns, place.device) + 0.5
     error = (displacement.float() - (place - own)).abs().mean(dim=-1)
     # From the corners of patches to their centres: whole numbers are patches.
     x, y = ((place[..., axis] - 0.5).clamp(0, size - 1 - 1e-4) for axis, size in ((0, columns), (1, rows)))
@@ -57,12 +59,9 @@ def patch_targets(truth: dict[str, Tensor], patch: int, frames: Sequence[int]) -
     middle, chosen = patch // 2, list(frames)
     points = truth["world_points"][:, chosen, middle::patch, middle::patch].flatten(2, 3)
     known = truth["point_masks"][:, chosen, middle::patch, middle::patch].flatten(2)
-    extrinsics, lens, depths = (truth[name][:, :1] for name in ("extrinsics", "intrinsics", "depths"))
-    # A sum, not a matrix product: a GPU may round the factors of those to ten bits.
-    local = (extrinsics[:, :, None, :, :3] * points[..., None, :]).sum(dim=-1) + extrinsics[:, :, None, :, 3]
-    far = local[..., 2]
-    focal = torch.stack([lens[..., 0, 0], lens[..., 1, 1]], dim=-1)[:, :, None]
-    pixels = local[..., :2] / far.clamp(min=1e-6)[..., None] * focal + lens[:, :, None, :2, 2]
+    depths = truth["depths"][:, :1]
+    pixels, far = project(points.flatten(1, 2), truth["extrinsics"][:, :1], truth["intrinsics"][:, :1])
+    pixels, far = pixels.view(*points.shape[:3], 2), far.view(points.shape[:3])
     height, width = depths.shape[-2:]
     x, y = pixels[..., 0], pixels[..., 1]
     inside = known & (far > 1e-6) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -71,9 +70,3 @@ def patch_targets(truth: dict[str, Tensor], patch: int, frames: Sequence[int]) -
     # Points that nobody sees may lie anywhere, also nowhere.
     seen = inside & ((there - far).abs() < SAME_DEPTH * far)
     return torch.where(seen[..., None], pixels / patch, 0.0), seen
-
-
-def _centers(rows: int, columns: int, like: Tensor) -> Tensor:
-    """The centres (rows * columns, 2) of the patches as x, y in patches."""
-    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    return torch.stack([x, y], dim=-1).flatten(0, 1).to(like) + 0.5
