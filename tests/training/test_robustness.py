@@ -29,7 +29,7 @@ from vggt_blender.training.validation import Answer, folder_batch, folder_names,
 ROOT = Path(__file__).parents[2]
 ALONE = Processes(0, 1, torch.device("cpu"))
 MORE = LossSection(
-    point=0.0, matching=1.0, displacement=1.0, pair_rotation=1.0, pair_direction=1.0, baseline=1.0, log_depth=1.0
+    point=0.0, matching=1.0, displacement=1.0, seen=1.0, pair_rotation=1.0, pair_direction=1.0, baseline=1.0, log_depth=1.0
 )
 
 
@@ -68,20 +68,20 @@ def test_only_the_network_may_round_its_products():
 
 def test_all_losses_train_and_the_export_stays_official(tmp_path):
     first = Trainer(config_for(tmp_path / "a", keep=str(tmp_path / "kept")), ALONE)
-    untrained = first.learner.displacement.weight.detach().clone()
+    untrained = first.learner.readings.weight.detach().clone()
     first.run()
-    assert not torch.equal(first.learner.displacement.weight, untrained)
+    assert not torch.equal(first.learner.readings.weight, untrained)
     kept = sorted(path.name for path in (tmp_path / "kept").iterdir())
     assert kept == ["average.safetensors", "log.jsonl", "matching.safetensors", "training.json", "weights.safetensors"]
     stored = load_file(tmp_path / "kept" / "weights.safetensors")
     assert stored.keys() == first.model.state_dict().keys()
     # Both ways of going on have the layer that reads displacements: from the state, and elsewhere from what was kept.
     again = Trainer(config_for(tmp_path / "a", steps=6), ALONE)
-    assert torch.equal(again.learner.displacement.weight, first.learner.displacement.weight)
+    assert torch.equal(again.learner.readings.weight, first.learner.readings.weight)
     onward = replace(
         config_for(tmp_path / "b"), model=ModelSection(checkpoint=str(tmp_path / "kept/weights.safetensors"))
     )
-    assert torch.equal(Trainer(onward, ALONE).learner.displacement.weight, first.learner.displacement.weight)
+    assert torch.equal(Trainer(onward, ALONE).learner.readings.weight, first.learner.readings.weight)
 
 
 def test_a_run_that_dies_leaves_what_it_had(tmp_path):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..model import VGGT
+from ..model.block import Block
 
 Function = Callable[..., Any]
 
@@ -40,10 +41,10 @@ def fuse_blocks(model: VGGT) -> Callable[[], None]:
     """Compile the transformer blocks for training, one program for all of a kind; without gradients they run as they
     are, which spares validation the wait. Returns what takes it back."""
     torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
-    blocks: list[Any] = [*model.aggregator.frame_blocks, *model.aggregator.global_blocks]
+    blocks = [module for module in model.modules() if type(module) is Block]
     for block in blocks:
         # The function, not the module: hooks on the module stay outside of what is compiled.
-        block.forward = _in_training(block, compiled(block.forward, type(block).__name__, dynamic=True))
+        block.forward = _in_training(block, compiled(block.forward, "Block", dynamic=True))  # type: ignore[method-assign]
 
     def undo() -> None:
         for block in blocks:

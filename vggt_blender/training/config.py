@@ -62,7 +62,7 @@ class DataSection:
 class LossSection:
     """Weights; 0 leaves a head out. ``depth_neighbors`` and ``point_neighbors`` as in `losses.dense_loss`.
 
-    Beyond the paper, off unless given: ``matching`` and ``displacement`` (`losses.matching_loss`); ``pair_rotation``,
+    Beyond the paper, off unless given: ``matching``, ``displacement`` and ``seen`` (`losses.matching_loss`); ``pair_rotation``,
     ``pair_direction`` and ``baseline`` (`losses.pair_loss`); ``log_depth`` (`losses.log_depth_loss`).
     """
 
@@ -76,6 +76,7 @@ class LossSection:
     valid_range: float = 0.98
     matching: float = 0.0
     displacement: float = 0.0
+    seen: float = 0.0
     pair_rotation: float = 0.0
     pair_direction: float = 0.0
     baseline: float = 0.0

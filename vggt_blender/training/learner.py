@@ -12,15 +12,14 @@ from torch.nn import functional as torch_f
 
 from ..model import VGGT, Features
 from ..model.block import Block
+from .losses.matching import READINGS, REFERENCES
 
-MATCHING_HEADS = 1
-"""So many heads of the middle global block learn to look at the place in the first frame that a patch shows."""
 
 
 @dataclass(frozen=True)
 class Draw:
     """What a step draws beside its scenes: the frames whose dense maps are computed, None for all, and the frames, of
-    those after the first, whose patches are looked for in the first."""
+    those after the first, whose patches are looked for in others."""
 
     dense: list[int] | None = None
     matched: tuple[int, ...] = ()
@@ -30,18 +29,18 @@ class Learner(nn.Module):
     """Calls the model as training does. The model's own parameters and state dict stay as they are."""
 
     def __init__(self, model: VGGT, matching: bool) -> None:
-        """With `matching`, the middle global block says where patches are looked for, and a layer of this class's own
-        reads from its tokens how far away that is."""
+        """With `matching`, a head of the middle global block for each reference frame says where patches are looked for
+        there, and a layer of this class's own reads from the tokens how far away that is and whether it is seen."""
         super().__init__()
         self.model = model
         sizes = model.config.aggregator
         self.first = sizes.patch_start
-        self.displacement: nn.Linear | None = None
+        self.readings: nn.Linear | None = None
         self._listening = False
         self._before: tuple[Tensor, Any] | None = None
         self._after: Tensor | None = None
         if matching:
-            self.displacement = nn.Linear(sizes.embed_dim, 2)
+            self.readings = nn.Linear(sizes.embed_dim, REFERENCES * READINGS)
             blocks: Any = model.aggregator.global_blocks
             # In a list: it is the model's, not a part of this.
             self._block: list[Block] = [blocks[(sizes.depth - 1) // 2]]
@@ -58,9 +57,9 @@ class Learner(nn.Module):
             self._after = tokens
 
     def forward(self, images: Tensor, queries: Tensor | None, heads: Sequence[str], draw: Draw) -> dict[str, Any]:
-        """The model's results, dense ones of ``draw.dense`` alone, and ``match_scores`` and ``displacement`` of
+        """The model's results, dense ones of ``draw.dense`` alone, and ``match_scores`` and ``readings`` of
         ``draw.matched``, of frame 0 where there are none, as `losses.matching_loss` takes them."""
-        self._listening = self.displacement is not None
+        self._listening = self.readings is not None
         features = self.model.features(images, heads)
         self._listening = False
         results: dict[str, Any] = {}
@@ -73,23 +72,23 @@ class Learner(nn.Module):
             tracks = self.model.tracks(features, queries)
             results |= {"track_list": tracks.positions}
             results |= {"vis_logits": tracks.visibility, "conf_logits": tracks.confidence}
-        if self.displacement is not None and self._after is not None:
+        if self.readings is not None and self._after is not None:
             results |= self._matches(images.shape[1], list(draw.matched or [0]))
             self._before = self._after = None
         return results
 
     def _matches(self, frames: int, matched: list[int]) -> dict[str, Tensor]:
-        """Scores and displacements of the patches of the frames `matched`."""
+        """Scores and readings of the patches of the frames `matched`."""
         assert self._before is not None
         assert self._after is not None
-        assert self.displacement is not None
+        assert self.readings is not None
         (tokens, rotation), block = self._before, self._block[0]
-        queries, keys = block.attn.queries_keys(block.norm1(tokens), rotation, MATCHING_HEADS)
+        queries, keys = block.attn.queries_keys(block.norm1(tokens), rotation, REFERENCES)
         queries = queries.unflatten(2, (frames, -1))[:, :, matched, self.first :]
         scores = queries.flatten(2, 3) @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5
         patches = self._after.unflatten(1, (frames, -1))[:, matched, self.first :].float()
-        places = self.displacement(torch_f.layer_norm(patches, patches.shape[-1:]))
-        return {"match_scores": scores.unflatten(2, (len(matched), -1)), "displacement": places}
+        readings = self.readings(torch_f.layer_norm(patches, patches.shape[-1:])).unflatten(-1, (REFERENCES, READINGS))
+        return {"match_scores": scores.unflatten(2, (len(matched), -1)), "readings": readings.movedim(-2, 1)}
 
     def _maps(self, features: Features, head: str, frames: list[int] | None) -> tuple[Tensor, Tensor]:
         part = Features(features.image_size, features.chunks)

@@ -56,11 +56,11 @@ def total_loss(
             terms += [(weight, parts[name]) for name, weight in pairs.items()]
     if "match_scores" in results and not draw.matched:
         # Several processes want every parameter in the graph, also where nothing is matched.
-        terms.append((0.0, results["displacement"].sum()))
+        terms.append((0.0, results["readings"].sum()))
     elif "match_scores" in results:
-        scores, places = results["match_scores"], results["displacement"]
-        parts |= matching_loss(scores, places, truth, patch, draw.matched, special)
-        terms += [(weights.matching, parts["matching"]), (weights.displacement, parts["displacement"])]
+        found = matching_loss(results["match_scores"], results["readings"], truth, patch, draw.matched, special)
+        parts |= found
+        terms += [(getattr(weights, name), found[name]) for name in ("matching", "displacement", "seen")]
     more_terms, more_parts = _dense_terms(results, truth, weights, draw.dense)
     terms, parts = terms + more_terms, parts | more_parts
     if "track_list" in results:

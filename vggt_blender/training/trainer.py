@@ -43,7 +43,7 @@ from .validation import answer, folder_batch, folder_names, mean_guess, mean_num
 GENERATED = "generated"
 EXPORT = "export"
 MATCHED_FRAMES = 3
-"""In a step, the patches of at most so many frames a scene are looked for in the first."""
+"""In a step, the patches of at most so many frames a scene are looked for in others."""
 BROKEN_STEPS = 20
 """So many steps in a row without a finite loss end the run."""
 
@@ -92,12 +92,12 @@ class Trainer:
         if not self.heads:
             raise JobError("broken", "Nothing to train: no head of this network has a weight in [loss].")
         self.groups = freeze(self.model, config.model.frozen, self.heads)
-        matching = config.loss.matching > 0 or config.loss.displacement > 0
+        matching = max(config.loss.matching, config.loss.displacement, config.loss.seen) > 0
         self.learner = Learner(self.model, matching).to(self.device)
-        if self.learner.displacement is not None:
-            self.groups["matching"] = list(self.learner.displacement.parameters())
+        if self.learner.readings is not None:
+            self.groups["matching"] = list(self.learner.readings.parameters())
             if config.model.checkpoint:
-                read_matching(Path(config.model.checkpoint), self.learner.displacement)
+                read_matching(Path(config.model.checkpoint), self.learner.readings)
         self.optimizer = torch.optim.AdamW(
             decayed_groups(self.learner, config.optimizer.weight_decay),
             lr=config.optimizer.rate,
@@ -112,6 +112,7 @@ class Trainer:
         # While a GPU works on a step, the CPU can already draw the next one's scenes.
         self.prefetch = self.device.type == "cuda"
         self._prepared: dict[tuple[int, int], Batch] = {}
+        self._held_out: Batch | None = None
         self.schedule_seconds = 60 * config.run.total_minutes
         self.stopping = False
         self.broken = 0
@@ -123,8 +124,8 @@ class Trainer:
         state = load_state(path)
         try:
             self.model.load_state_dict(state["model"])
-            if self.learner.displacement is not None:
-                self.learner.displacement.load_state_dict(state["matching"])
+            if self.learner.readings is not None:
+                self.learner.readings.load_state_dict(state["matching"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (KeyError, RuntimeError, ValueError) as failure:
             raise JobError(
@@ -316,8 +317,8 @@ class Trainer:
             "average": self.average.shadow,
             "position": vars(self.position),
         }
-        if self.learner.displacement is not None:
-            content["matching"] = self.learner.displacement.state_dict()
+        if self.learner.readings is not None:
+            content["matching"] = self.learner.readings.state_dict()
         save_state(self.output / STATE, content)
         size = int(self.config.run.shard_megabytes * 1e6)
         extra = content.get("matching", {})
@@ -365,9 +366,10 @@ class Trainer:
     def _validation_batches(self) -> Iterator[tuple[str, Batch]]:
         settings = self.config.validation
         if settings.scenes:
-            # The last word of the seed sets these scenes apart from all that training can draw.
-            source = make_source(self.config, self.device, held_out=True)
-            yield GENERATED, source.batch(0, settings.scenes, settings.frames, settings.size[0], settings.size[1])
+            if self._held_out is None:
+                source = make_source(self.config, self.device, held_out=True)
+                self._held_out = source.batch(0, settings.scenes, settings.frames, *settings.size)
+            yield GENERATED, self._held_out
         for name, folder in zip(folder_names(settings.folders), settings.folders, strict=True):
             batch = folder_batch(Path(folder), settings.folder_frames, settings.size[1])
             yield name, {key: value.to(self.device) for key, value in batch.items()}

@@ -29,14 +29,18 @@ def camera_loss(
     counts = (point_masks[:, 0].flatten(1).sum(-1) > MIN_VALID_PIXELS).float()
     scenes = counts.sum().clamp(min=1.0)
     parts = {"translation": slice(0, 3), "rotation": slice(3, 7), "lens": slice(7, 9)}
-    totals = {name: target.new_zeros((), dtype=torch.float32) for name in parts}
-    for index, prediction in enumerate(predictions):
-        weight = decay ** (len(predictions) - 1 - index)
-        for name, entries in parts.items():
-            difference = prediction[..., entries].float() - target[..., entries]
-            size = difference.abs() if kind == "l1" else difference.norm(dim=-1, keepdim=True)
-            limit = 100.0 if name == "translation" else float("inf")
-            per_scene = finite(size, limit).mean(dim=(1, 2))
-            totals[name] = totals[name] + weight * (per_scene * counts).sum() / scenes
-    totals = {name: total / len(predictions) for name, total in totals.items()}
+    given = torch.stack(list(predictions)).float()
+    weights = iteration_weights(len(predictions), decay, target.device)
+    totals = {}
+    for name, entries in parts.items():
+        difference = given[..., entries] - target[..., entries]
+        size = difference.abs() if kind == "l1" else difference.norm(dim=-1, keepdim=True)
+        limit = 100.0 if name == "translation" else float("inf")
+        per_scene = finite(size, limit).mean(dim=(2, 3))
+        totals[name] = ((per_scene * counts).sum(dim=-1) * weights).sum() / scenes
     return totals | {"camera": totals["translation"] + totals["rotation"] + 0.5 * totals["lens"]}
+
+
+def iteration_weights(count: int, decay: float, device: torch.device) -> Tensor:
+    """What each of `count` iterations weighs, (count,): ``decay ** (count - 1 - i) / count``."""
+    return decay ** torch.arange(count - 1, -1, -1, device=device, dtype=torch.float32) / count

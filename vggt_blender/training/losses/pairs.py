@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...model.pose import quaternion_to_matrix
-from .camera import DECAY
+from .camera import DECAY, iteration_weights
 
 SHORT = 0.02
 """Pairs nearer than this share of the scene's scale have no direction to be learned."""
@@ -34,30 +34,30 @@ def pair_loss(predictions: Sequence[Tensor], extrinsics: Tensor, *, decay: float
     different = ~torch.eye(length.shape[-1], dtype=torch.bool, device=length.device).expand_as(apart)
     direction = moves / length.clamp(min=1e-6)[..., None]
     largest = length.amax(dim=(1, 2)).clamp(min=SMALLEST_BASELINE)
-    names = ("pair_rotation", "pair_direction", "baseline")
-    totals = {name: truth.new_zeros(()) for name in names}
-    for index, prediction in enumerate(predictions):
-        pose = prediction.float()
-        given = torch.cat([quaternion_to_matrix(pose[..., 3:7]), pose[..., :3, None]], dim=-1)
-        turned, moved = _relative(given)
-        rotation = _length((turned - turns).flatten(-2)) / 2**0.5
-        pointing = moved / torch.maximum(_length(moved), FLOOR * length)[..., None].clamp(min=1e-6)
-        error = (pose[..., :3] - truth[..., 3]).abs().mean(dim=-1) / largest[:, None]
-        found = (_mean(rotation, different), _mean(_length(pointing - direction), apart), error.mean())
-        weight = decay ** (len(predictions) - 1 - index) / len(predictions)
-        totals = {name: totals[name] + weight * value for name, value in zip(names, found, strict=True)}
-    return totals
+    pose = torch.stack(list(predictions)).float()
+    turned, moved = _relative(torch.cat([quaternion_to_matrix(pose[..., 3:7]), pose[..., :3, None]], dim=-1))
+    rotation = _length((turned - turns).flatten(-2)) / 2**0.5
+    pointing = moved / torch.maximum(_length(moved), FLOOR * length)[..., None].clamp(min=1e-6)
+    error = (pose[..., :3] - truth[..., 3]).abs().mean(dim=-1) / largest[:, None]
+    weights = iteration_weights(len(predictions), decay, truth.device)
+    found = {
+        "pair_rotation": _mean(rotation, different),
+        "pair_direction": _mean(_length(pointing - direction), apart),
+        "baseline": error.mean(dim=(1, 2)),
+    }
+    return {name: (values * weights).sum() for name, values in found.items()}
 
 
 def _relative(poses: Tensor) -> tuple[Tensor, Tensor]:
-    """For poses (B, S, 3, 4): rotations (B, S, S, 3, 3) and camera i's centre in camera j's axes (B, S, S, 3), [i, j].
+    """For poses (..., S, 3, 4): rotations (..., S, S, 3, 3) and camera i's centre in camera j's axes (..., S, S, 3),
+    [i, j].
 
     Sums instead of matrix products: a GPU may round the factors of those to ten bits.
     """
     rotation, translation = poses[..., :3], poses[..., 3]
-    first, second = rotation[:, :, None], rotation[:, None]
+    first, second = rotation.unsqueeze(-3), rotation.unsqueeze(-4)
     turns = (second[..., :, None, :] * first[..., None, :, :]).sum(dim=-1)  # R_j R_iᵀ
-    moves = translation[:, None] - (turns * translation[:, :, None, None, :]).sum(dim=-1)
+    moves = translation.unsqueeze(-3) - (turns * translation[..., None, None, :]).sum(dim=-1)
     return turns, moves
 
 
@@ -67,4 +67,5 @@ def _length(vectors: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+    """Of values (I, B, S, S) where `mask` (B, S, S), (I,)."""
+    return (values * mask).sum(dim=(1, 2, 3)) / mask.sum().clamp(min=1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .film import develop, random_film
-from .kernels import Kernels
+from .kernels import Kernels, fused_kernels
 from .layout import Layout, random_layout
 from .materials import uniform
 from .paths import Cameras, random_cameras
@@ -55,7 +55,7 @@ class SceneGenerator:
         """`pictures` (K, T, T, 3) linear colors to put on surfaces, or None."""
         self.config, self.device, self.seed = config, torch.device(device), seed
         self.pictures = None if pictures is None else pictures.to(self.device)
-        self.kernels = Kernels.fused() if config.compile else Kernels()
+        self.kernels = fused_kernels() if config.compile else Kernels()
 
     @torch.no_grad()
     def batch(self, index: int, scenes: int, frames: int, height: int, width: int) -> Batch:

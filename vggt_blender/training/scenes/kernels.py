@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -26,15 +27,16 @@ class Kernels:
     find_surfaces: Function = find_surfaces
     shade: Function = shade
 
-    @classmethod
-    def fused(cls) -> Kernels:
-        """Compiled on first use; one that cannot be compiled here runs as it is, after a warning."""
-        return cls(
-            _fused(nearest_object, 2, _INTERSECTION),
-            _fused(nearest_distance, 2, _INTERSECTION),
-            _fused(find_surfaces, 2, None),
-            _fused(shade, 1, None),
-        )
+
+@cache
+def fused_kernels() -> Kernels:
+    """Compiled on first use, once in a process; one that cannot be compiled here runs as it is, after a warning."""
+    return Kernels(
+        _fused(nearest_object, 2, _INTERSECTION),
+        _fused(nearest_distance, 2, _INTERSECTION),
+        _fused(find_surfaces, 2, None),
+        _fused(shade, 1, None),
+    )
 
 
 def _fused(function: Function, rays: int, options: dict[str, Any] | None) -> Function:

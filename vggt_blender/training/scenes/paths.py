@@ -1,4 +1,4 @@
-"""Lenses and camera paths: orbits, dollies, trucks, hand-held shots and loose photographs of one place."""
+"""Lenses and camera paths: orbits, dollies, trucks, pans, hand-held shots and loose photographs of one place."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 from .layout import Layout, terrain_height
 from .materials import chance, log_uniform, uniform
 
-KINDS = ("orbit", "dolly", "lateral", "handheld", "photos")
-_WEIGHTS = (0.28, 0.16, 0.2, 0.14, 0.22)
+KINDS = ("orbit", "dolly", "lateral", "handheld", "photos", "pan")
+_WEIGHTS = (0.25, 0.14, 0.17, 0.12, 0.2, 0.12)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,20 @@ def _paths(
         * (0.35 * length * distance[:, None])[..., None]
     )
     follows = uniform(generator, 0, 1, scenes, 1, 1)
-    return position, target[:, None] + follows * move
+    focus = target[:, None] + follows * move
+    turn = is_kind["pan"] * uniform(generator, 0.15, 1.5, scenes, 1) * progress
+    # Who turns a camera seldom stands quite still.
+    position = position + (is_kind["pan"] * log_uniform(generator, 0.03, 0.5, scenes, 1) * progress)[..., None] * (
+        distance[:, None, None] * (side + uniform(generator, -1, 1, scenes, 1, 1) * out)
+    )
+    return position, position + _turned(focus - position, turn)
+
+
+def _turned(vectors: Tensor, angle: Tensor) -> Tensor:
+    """Vectors (..., 3) turned about the upright by `angle` (...,)."""
+    x, y, z = vectors.unbind(-1)
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    return torch.stack([cosine * x - sine * y, sine * x + cosine * y, z], dim=-1)
 
 
 def _wander(generator: torch.Generator, scenes: int, frames: int) -> Tensor:

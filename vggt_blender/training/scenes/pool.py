@@ -23,8 +23,9 @@ Generate = Callable[[int, int, int, int, int], Batch]
 class ScenePool:
     """Batches drawn from the last few chunks of a generator's scenes, where generating costs more than learning.
 
-    Of a scene some frames are drawn, in any order, cut around the principal point to the size that is asked for, one
-    scene in two mirrored. Batch `index` is the same on every call: a resumed run makes its window anew.
+    Of a scene some frames are drawn, half of the time in the order of its path (forward or back), else in any; they are
+    cut around the principal point to the size that is asked for, one scene in two mirrored. Batch `index` is the same
+    on every call: a resumed run makes its window anew.
     """
 
     def __init__(
@@ -34,39 +35,58 @@ class ScenePool:
         batches one chunk of the window is replaced."""
         self.generate, self.frames, self.size, self.batches = generate, frames, size, max(1, batches)
         self.seed, self.window = seed, window
-        self._chunks: dict[int, tuple[Tensor, ...]] = {}
+        self._chunks: list[int] = [-1] * window
+        """The number of the chunk in each place of the window."""
+        self._scenes: tuple[Tensor, ...] | None = None
+        """Images in 8 bits, depths, extrinsics, intrinsics, each (window * CHUNK, frames, ...)."""
 
     def batch(self, index: int, scenes: int, frames: int, height: int, width: int) -> Batch:
         """As `SceneGenerator.batch`, without tracks; `height` and `width` differ from the pool's by even numbers."""
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % (1 << 62))
-        first = index // self.batches
-        self._move_to(first)
-        rows = []
-        for place in torch.randint(self.window * CHUNK, (scenes,), generator=generator).tolist():
-            order = torch.randperm(self.frames, generator=generator)[:frames]
-            scene = tuple(part[place % CHUNK][order] for part in self._chunks[first + place // CHUNK])
-            mirrored = bool(torch.rand((), generator=generator) < 0.5)
-            rows.append(_mirrored(*scene) if mirrored else scene)
-        images, depths, extrinsics, intrinsics = (torch.stack(parts) for parts in zip(*rows, strict=True))
+        self._move_to(index // self.batches)
+        assert self._scenes is not None
+        device = self._scenes[0].device
+        rows = torch.randint(self.window * CHUNK, (scenes, 1), generator=generator)
+        mirrored = torch.rand(scenes, generator=generator) < 0.5
+        rows, order = rows.to(device), _frames(generator, scenes, self.frames, frames).to(device)
+        images, depths, extrinsics, intrinsics = (part[rows, order] for part in self._scenes)
         top, left = (self.size[0] - height) // 2, (self.size[1] - width) // 2
         images = images[..., top : top + height, left : left + width].float() / 255
         depths = depths[..., top : top + height, left : left + width].contiguous()
-        intrinsics[..., :2, 2] -= torch.tensor([left, top]).to(intrinsics)
+        intrinsics[..., 0, 2] -= left
+        intrinsics[..., 1, 2] -= top
+        images, depths, extrinsics = _mirrored(images, depths, extrinsics, mirrored.to(device))
         return {"images": images, "depths": depths} | label(depths, Cameras(extrinsics, intrinsics))
 
     def _move_to(self, first: int) -> None:
         """Have the chunks from `first` on, and no others."""
-        wanted = range(first, first + self.window)
-        self._chunks = {number: chunk for number, chunk in self._chunks.items() if number in wanted}
-        for number in wanted:
-            if number not in self._chunks:
-                made = self.generate(number, CHUNK, self.frames, *self.size)
-                images = (made["images"] * 255).round().byte()
-                self._chunks[number] = (images, made["depths"], made["extrinsics"], made["intrinsics"])
+        for number in range(first, first + self.window):
+            place = number % self.window
+            if self._chunks[place] == number:
+                continue
+            made = self.generate(number, CHUNK, self.frames, *self.size)
+            parts = (made["images"] * 255).round().byte(), made["depths"], made["extrinsics"], made["intrinsics"]
+            if self._scenes is None:
+                self._scenes = tuple(part.new_empty(self.window * CHUNK, *part.shape[1:]) for part in parts)
+            for kept, part in zip(self._scenes, parts, strict=True):
+                kept[place * CHUNK : (place + 1) * CHUNK] = part
+            self._chunks[place] = number
 
 
-def _mirrored(images: Tensor, depths: Tensor, extrinsics: Tensor, intrinsics: Tensor) -> tuple[Tensor, ...]:
-    """The world in a mirror: x of world, cameras and pictures run the other way. The principal point is the middle."""
-    flip = extrinsics.new_tensor([-1.0, 1.0, 1.0])
-    pose = extrinsics * flip[:, None]
-    return images.flip(-1), depths.flip(-1), torch.cat([pose[..., :3] * flip, pose[..., 3:]], dim=-1), intrinsics
+def _frames(generator: torch.Generator, scenes: int, there: int, wanted: int) -> Tensor:
+    """Which `wanted` of the frames that are `there`, (scenes, wanted): in order, in order from the end, or in any."""
+    drawn = torch.rand(scenes, there, generator=generator).argsort(dim=-1)[:, :wanted]
+    kind = torch.rand(scenes, 1, generator=generator)
+    ordered = drawn.sort(dim=-1).values
+    return torch.where(kind < 0.5, drawn, torch.where(kind < 0.75, ordered, ordered.flip(-1)))
+
+
+def _mirrored(images: Tensor, depths: Tensor, extrinsics: Tensor, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The world in a mirror in the scenes `which` (B,): x of world, cameras and pictures run the other way. The
+    principal point is the middle."""
+    flip = extrinsics.new_ones(len(which), 3)
+    flip[:, 0] = torch.where(which, -1.0, 1.0)
+    pose = extrinsics * flip[:, None, :, None]
+    pose = torch.cat([pose[..., :3] * flip[:, None, None], pose[..., 3:]], dim=-1)
+    images = torch.where(which[:, None, None, None, None], images.flip(-1), images)
+    return images, torch.where(which[:, None, None, None], depths.flip(-1), depths), pose
