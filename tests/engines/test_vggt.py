@@ -22,7 +22,8 @@ from vggt_blender.inference.checkpoints import load_model, save  # noqa: E402
 from vggt_blender.inference.devices import Device, choose_device  # noqa: E402
 from vggt_blender.inference.predictor import Predictor  # noqa: E402
 from vggt_blender.inference.preprocessing import prepare  # noqa: E402
-from vggt_blender.model import VGGT, VGGTConfig  # noqa: E402
+from vggt_blender.model import VGGT, VGGTConfig, decode_pose  # noqa: E402
+from vggt_blender.model.config import outward  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -312,6 +313,33 @@ used = int(next(line for line in open("/proc/self/status") if line.startswith("V
 resource.setrlimit(resource.RLIMIT_AS, (used + 250 * 2**20,) * 2)
 print("same" if np.allclose(depth(), exact, rtol=1e-5) else "different")
 """
+
+
+def test_a_network_that_wants_the_middle_frame_first_gets_it(
+    pictures: list[Path], checkpoint: Path, tmp_path: Path
+) -> None:
+    """The folder has the frames as they are, and of each what the network says of the order that it wants."""
+    state = load_model(checkpoint, half=None).state_dict()
+    config = VGGTConfig.from_dict(SMALL | {"middle_first": True})
+    [file] = save(state, config, tmp_path / "middle.safetensors")
+    result = load_reconstruction(run_job(job(pictures, tmp_path / "out", file), Silent()))
+
+    model = load_model(checkpoint, half=choose_device("cpu").half)
+    prepared = [prepare(Image.open(pictures[index])).pixels for index in (1, 2, 0)]
+    images = torch.from_numpy(np.stack(prepared)).permute(0, 3, 1, 2) / 255
+    with torch.inference_mode():
+        expected = model(images, heads=("camera", "depth"))
+    np.testing.assert_allclose(result.depth[[1, 2, 0]], expected["depth"][0, ..., 0], rtol=1e-5)
+    poses = decode_pose(expected["pose_enc"].double(), images.shape[-2:])[0][0]
+    poses = torch.cat([poses, torch.tensor([0, 0, 0, 1.0]).expand(3, 1, 4)], dim=1)
+    for index, pose in zip((1, 2, 0), poses, strict=True):
+        from_first = (pose @ torch.linalg.inv(poses[2]))[:3]
+        np.testing.assert_allclose(result.frames[index].pose.camera_from_world, from_first, atol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "order"), [(1, [0]), (2, [0, 1]), (3, [1, 2, 0]), (4, [1, 2, 3, 0])])
+def test_frames_go_outward_from_the_middle(count: int, order: list[int]) -> None:
+    assert outward(count) == order
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its own address space as Linux does")

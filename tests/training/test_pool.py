@@ -83,10 +83,10 @@ def test_the_window_moves_on(make):
     assert made == [0, 1, 2, 3]
 
 
-def test_frames_come_in_the_order_of_their_path_half_of_the_time(make):
-    """By the projection of each frame's centre: in a pool of three frames, all orders, but those of the path more."""
+def test_frames_come_in_the_order_of_their_path_most_of_the_time(make):
+    """In a pool of three frames all orders come, and those more in which each frame has a neighbour before it."""
     scenes, _ = make()
-    batch = scenes.batch(0, 400, 3, *SIZE)
+    batch = scenes.batch(0, 600, 3, *SIZE)
     stored = scenes._scenes[2]
     orders = []
     for pose in batch["extrinsics"]:
@@ -94,6 +94,8 @@ def test_frames_come_in_the_order_of_their_path_half_of_the_time(make):
         scene = int(same.any(dim=1).all(dim=-1).nonzero()[0])
         orders.append(tuple(same[scene].float().argmax(dim=0).tolist()))
     shares = {order: orders.count(order) / len(orders) for order in set(orders)}
-    assert len(shares) == 6
-    assert shares[0, 1, 2] == pytest.approx(1 / 4 + 1 / 12, abs=0.08)
-    assert shares[2, 1, 0] == pytest.approx(1 / 4 + 1 / 12, abs=0.08)
+    along = dict.fromkeys(((0, 1, 2), (2, 1, 0)), 0.4 / 6 + 0.6 / 3)
+    outward = dict.fromkeys(((1, 2, 0), (1, 0, 2)), 0.4 / 6 + 0.6 / 6)
+    across = dict.fromkeys(((0, 2, 1), (2, 0, 1)), 0.4 / 6)
+    expected = along | outward | across
+    assert shares == {order: pytest.approx(share, abs=0.06) for order, share in expected.items()}

@@ -29,7 +29,14 @@ from vggt_blender.training.validation import Answer, folder_batch, folder_names,
 ROOT = Path(__file__).parents[2]
 ALONE = Processes(0, 1, torch.device("cpu"))
 MORE = LossSection(
-    point=0.0, matching=1.0, displacement=1.0, seen=1.0, pair_rotation=1.0, pair_direction=1.0, baseline=1.0, log_depth=1.0
+    point=0.0,
+    matching=1.0,
+    displacement=1.0,
+    seen=1.0,
+    pair_rotation=1.0,
+    pair_direction=1.0,
+    baseline=1.0,
+    log_depth=1.0,
 )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..exchange.messages import JobError, Reporter
 from ..model import HEADS, VGGT, Features, decode_pose
+from ..model.config import outward
 from . import memory
 from .checkpoints import load_model
 from .devices import Device
@@ -145,7 +146,11 @@ class Scene:
     def _compute_features(self) -> Features:
         assert self._images is not None
         with torch.inference_mode(), _progress_of_blocks(self._model, self._report):
-            return self._model.features(self._images, self._run.heads, self._chunks)
+            if not self._model.config.middle_first:
+                return self._model.features(self._images, self._run.heads, self._chunks)
+            order = outward(self._run.frames)
+            features = self._model.features(self._images[:, order], self._run.heads, self._chunks)
+            return features.reordered([order.index(frame) for frame in range(len(order))])
 
     def _next_maps(self, head: str, first: int) -> list[tuple[slice, Array, Array]]:
         """The next chunk from frame `first` on."""

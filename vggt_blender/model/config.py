@@ -89,9 +89,14 @@ class TrackConfig:
 
 @dataclass(frozen=True)
 class VGGTConfig:
-    """All sizes of one network. `encoder` None stands for a single convolution; a head that is None is off."""
+    """All sizes of one network. `encoder` None stands for a single convolution; a head that is None is off.
+
+    `middle_first` is no size but a habit: the network wants frames in the order of `outward`, so that the one which all
+    others are compared with shares as much as possible with them.
+    """
 
     patch_size: int = 14
+    middle_first: bool = False
     aggregator: AggregatorConfig = field(default_factory=AggregatorConfig)
     encoder: EncoderConfig | None = field(default_factory=EncoderConfig)
     camera: CameraConfig | None = field(default_factory=CameraConfig)
@@ -126,6 +131,7 @@ class VGGTConfig:
         }
         config = cls(
             patch_size=int(description.get("patch_size", 14)),
+            middle_first=bool(description.get("middle_first", False)),
             aggregator=aggregator,
             encoder=encoder,
             camera=_head(CameraConfig, "camera_head", description),
@@ -141,6 +147,7 @@ class VGGTConfig:
         heads = {"camera_head": self.camera, "depth_head": self.depth, "point_head": self.point}
         return {
             "patch_size": self.patch_size,
+            "middle_first": self.middle_first,
             "aggregator": asdict(self.aggregator) | {"patch_embed": "vit" if self.encoder else "conv"},
             "vit": asdict(self.encoder) if self.encoder else None,
             **{name: asdict(head) if head else None for name, head in {**heads, "track_head": self.track}.items()},
@@ -166,6 +173,15 @@ class VGGTConfig:
                 raise ValueError(f"the {name} head needs {LEVELS} layers and {LEVELS} out_channels")
             if head and not all(0 <= layer < trunk.depth for layer in head.layers):
                 raise ValueError(f"the {name} head reads layers {head.layers} of {trunk.depth}")
+
+
+def outward(count: int) -> list[int]:
+    """The middle one of `count` frames, then on to the last, then from before the middle back to the first.
+
+    Every frame comes after a neighbour, or is one of the middle frame, which comes first.
+    """
+    middle = (count - 1) // 2
+    return [*range(middle, count), *range(middle - 1, -1, -1)]
 
 
 def _dense(description: Mapping[str, Any], head: str) -> DPTConfig | None:

@@ -37,6 +37,12 @@ class Features:
             raise ValueError(f"features made without the {head} head")
         return self.levels[head][0].shape[1]
 
+    def reordered(self, frames: list[int]) -> Features:
+        """The same with the `frames` in this order. The heads do not mind: only the aggregator knows a first frame."""
+        tokens = None if self.camera_tokens is None else self.camera_tokens[:, frames]
+        levels = {head: {level: kept[:, frames] for level, kept in maps.items()} for head, maps in self.levels.items()}
+        return Features(self.image_size, self.chunks, tokens, levels)
+
 
 class VGGT(nn.Module):
     """The whole network. `VGGT()` is VGGT-1B; its state dict has the official names and shapes.

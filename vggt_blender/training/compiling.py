@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.fx.experimental import _config as shapes
 
 from ..model import VGGT
 from ..model.block import Block
@@ -57,6 +58,10 @@ def _in_training(block: nn.Module, fast: Function) -> Function:
     plain = block.forward
 
     def forward(*arguments: Any) -> Any:
-        return fast(*arguments) if torch.is_grad_enabled() else plain(*arguments)
+        if not torch.is_grad_enabled():
+            return plain(*arguments)
+        # Sides that happen to be equal at first would make a program for them alone, and another one later.
+        with shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined]
+            return fast(*arguments)
 
     return forward

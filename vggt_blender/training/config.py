@@ -62,8 +62,9 @@ class DataSection:
 class LossSection:
     """Weights; 0 leaves a head out. ``depth_neighbors`` and ``point_neighbors`` as in `losses.dense_loss`.
 
-    Beyond the paper, off unless given: ``matching``, ``displacement`` and ``seen`` (`losses.matching_loss`); ``pair_rotation``,
-    ``pair_direction`` and ``baseline`` (`losses.pair_loss`); ``log_depth`` (`losses.log_depth_loss`).
+    Beyond the paper, off unless given: ``matching``, ``displacement`` and ``seen`` (`losses.matching_loss`);
+    ``pair_rotation``, ``pair_direction`` and ``baseline`` (`losses.pair_loss`); ``log_depth``
+    (`losses.log_depth_loss`).
     """
 
     camera: float = 5.0

@@ -15,7 +15,6 @@ from ..model.block import Block
 from .losses.matching import READINGS, REFERENCES
 
 
-
 @dataclass(frozen=True)
 class Draw:
     """What a step draws beside its scenes: the frames whose dense maps are computed, None for all, and the frames, of

@@ -371,7 +371,8 @@ class Trainer:
                 self._held_out = source.batch(0, settings.scenes, settings.frames, *settings.size)
             yield GENERATED, self._held_out
         for name, folder in zip(folder_names(settings.folders), settings.folders, strict=True):
-            batch = folder_batch(Path(folder), settings.folder_frames, settings.size[1])
+            first = self.model.config.middle_first
+            batch = folder_batch(Path(folder), settings.folder_frames, settings.size[1], middle_first=first)
             yield name, {key: value.to(self.device) for key, value in batch.items()}
 
     @contextmanager

@@ -14,6 +14,7 @@ from ..evaluation.trajectory import relative_error, rotation_angles
 from ..geometry.cameras import camera_center
 from ..inference.preprocessing import network_size
 from ..model import VGGT, decode_pose, encode_pose
+from ..model.config import outward
 from .folders import KnownFrame, batch_of, load_shot
 from .losses import normalize_scene
 from .scenes.generator import Batch
@@ -123,10 +124,12 @@ def folder_names(folders: Sequence[str]) -> list[str]:
     return names
 
 
-def folder_batch(folder: Path, frames: int, longer: int) -> Batch:
+def folder_batch(folder: Path, frames: int, longer: int, *, middle_first: bool = False) -> Batch:
     """`frames` evenly spaced frames of a shot as one scene, at its own aspect, `longer` pixels along the longer side:
-    as the engine prepares pictures for a network that was trained with such."""
+    as the engine prepares pictures for a network that was trained with such and wants its frames so ordered."""
     chosen = evenly_spaced(folder, frames)
+    if middle_first:
+        chosen = [chosen[place] for place in outward(len(chosen))]
     return batch_of([chosen], *fitted_size(chosen[0], longer))
 
 

@@ -73,14 +73,14 @@ def patch_targets(
     truth: dict[str, Tensor], patch: int, frames: Sequence[int], references: Sequence[int]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Where the patches' centres of `frames` lie in each one's reference frame: (B, F, h * w, 2) as x, y in patches,
-    corner origin; whether they are visible there (B, F, h * w), and whether they show a surface at all (B, F, h * w)."""
+    corner origin; whether they are visible there (B, F, h * w), and whether they show a surface at all (likewise)."""
     middle = patch // 2
     points = _chosen(truth["world_points"][:, :, middle::patch, middle::patch], frames).flatten(2, 3)
     known = _chosen(truth["point_masks"][:, :, middle::patch, middle::patch], frames).flatten(2)
     depths = _chosen(truth["depths"], references)
     poses, lenses = (_chosen(truth[name], references).flatten(0, 1)[:, None] for name in ("extrinsics", "intrinsics"))
     pixels, far = project(points.flatten(0, 1), poses, lenses)
-    pixels, far = pixels.view(points.shape[:3] + (2,)), far.view(points.shape[:3])
+    pixels, far = pixels.view((*points.shape[:3], 2)), far.view(points.shape[:3])
     height, width = depths.shape[-2:]
     x, y = pixels[..., 0], pixels[..., 1]
     inside = known & (far > 1e-6) & (x >= 0) & (x < width) & (y >= 0) & (y < height)

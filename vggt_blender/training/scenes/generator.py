@@ -83,7 +83,9 @@ class SceneGenerator:
         """The tensors on the device; a GPU goes on working while they travel."""
         if self.device.type != "cuda":
             return {name: value.to(self.device) for name, value in tensors.items()}
-        return {name: value.pin_memory().to(self.device, non_blocking=True) for name, value in tensors.items()}
+        return {
+            name: value.contiguous().pin_memory().to(self.device, non_blocking=True) for name, value in tensors.items()
+        }
 
     def _choose(
         self, generator: torch.Generator, scenes: int, frames: int, height: int, width: int, terrain: bool

@@ -15,6 +15,8 @@ CHUNK = 64
 """Scenes that are made at once."""
 WINDOW = 16
 """Chunks that are there to be drawn from."""
+SHUFFLED = 0.4
+"""The share of scenes whose frames come in any order."""
 
 Generate = Callable[[int, int, int, int, int], Batch]
 """`SceneGenerator.batch`."""
@@ -23,9 +25,9 @@ Generate = Callable[[int, int, int, int, int], Batch]
 class ScenePool:
     """Batches drawn from the last few chunks of a generator's scenes, where generating costs more than learning.
 
-    Of a scene some frames are drawn, half of the time in the order of its path (forward or back), else in any; they are
-    cut around the principal point to the size that is asked for, one scene in two mirrored. Batch `index` is the same
-    on every call: a resumed run makes its window anew.
+    Of a scene some frames are drawn, mostly in the order of its path from one of them outward; they are cut around the
+    principal point to the size that is asked for, one scene in two mirrored. Batch `index` is the same on every call: a
+    resumed run makes its window anew.
     """
 
     def __init__(
@@ -74,11 +76,14 @@ class ScenePool:
 
 
 def _frames(generator: torch.Generator, scenes: int, there: int, wanted: int) -> Tensor:
-    """Which `wanted` of the frames that are `there`, (scenes, wanted): in order, in order from the end, or in any."""
+    """Which `wanted` of the frames that are `there`, (scenes, wanted): some scenes' in any order, the others' as
+    `outward` orders them, but from any frame and either way."""
     drawn = torch.rand(scenes, there, generator=generator).argsort(dim=-1)[:, :wanted]
-    kind = torch.rand(scenes, 1, generator=generator)
-    ordered = drawn.sort(dim=-1).values
-    return torch.where(kind < 0.5, drawn, torch.where(kind < 0.75, ordered, ordered.flip(-1)))
+    path = drawn.sort(dim=-1).values
+    path = torch.where(torch.rand(scenes, 1, generator=generator) < 0.5, path, path.flip(-1))
+    start, place = torch.randint(wanted, (scenes, 1), generator=generator), torch.arange(wanted)
+    walked = path.gather(1, torch.where(place < wanted - start, start + place, wanted - 1 - place))
+    return torch.where(torch.rand(scenes, 1, generator=generator) < SHUFFLED, drawn, walked)
 
 
 def _mirrored(images: Tensor, depths: Tensor, extrinsics: Tensor, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
