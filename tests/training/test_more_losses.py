@@ -15,6 +15,11 @@ from vggt_blender.training.losses.matching import patch_targets
 from vggt_blender.training.scenes import SceneConfig, SceneGenerator
 from vggt_blender.training.sources import load_architecture
 
+SPECIAL = 5
+"""Tokens of a frame before its patches."""
+BOTH = torch.tensor([1, 2])
+"""The frames after the first."""
+
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, torch.Tensor]:
@@ -80,7 +85,7 @@ def test_log_depth_by_hand():
 @pytest.mark.parametrize("references", [(0, 0), (0, 1)])
 def test_patches_are_found_where_the_same_surface_is(truth, references):
     """At the place in the reference frame's point map lies the same point of the world."""
-    place, visible, known = patch_targets(truth, 14, (1, 2), references)
+    place, visible, known = patch_targets(truth, 14, BOTH, torch.tensor(references))
     assert 0.2 < visible.float().mean() < 1
     assert not (visible & ~known).any()
     pixels = (place * 14).floor().long()
@@ -93,8 +98,6 @@ def test_patches_are_found_where_the_same_surface_is(truth, references):
     assert apart.quantile(0.9) < 0.1
 
 
-SPECIAL = 5
-"""Tokens of a frame before its patches."""
 NOWHERE = torch.zeros(6, 2, 2, 12, 3)
 """Readings of the frames 1 and 2 that say nothing."""
 
@@ -118,16 +121,16 @@ def test_matching_rewards_attention_that_looks_at_the_right_place(truth):
     knowing = torch.cat([(own @ waves).sin(), (own @ waves).cos()], dim=-1)
     mixed = knowing.clone()
     mixed[:, :2] = knowing[:, :2, torch.randperm(12, generator=torch.Generator().manual_seed(1))]
-    good, bad = (matching_loss(scores_of(tokens), NOWHERE, truth, 14, (1, 2), SPECIAL) for tokens in (knowing, mixed))
+    good, bad = (matching_loss(scores_of(tokens), NOWHERE, truth, 14, BOTH, SPECIAL) for tokens in (knowing, mixed))
     assert good["match_accuracy"] > 0.85
     assert good["matching"] < 0.7 * bad["matching"]
     assert good["match_accuracy"] > 1.4 * bad["match_accuracy"]
-    swapped = matching_loss(scores_of(knowing).flip(1), NOWHERE, truth, 14, (1, 2), SPECIAL)
+    swapped = matching_loss(scores_of(knowing).flip(1), NOWHERE, truth, 14, BOTH, SPECIAL)
     assert swapped["matching"] > good["matching"], "each head has a frame of its own to look at"
     # A search that ends at a camera token has found nothing.
     astray = scores_of(knowing)
     astray[..., :SPECIAL] = 100.0
-    assert matching_loss(astray, NOWHERE, truth, 14, (1, 2), SPECIAL)["match_accuracy"] == 0
+    assert matching_loss(astray, NOWHERE, truth, 14, BOTH, SPECIAL)["match_accuracy"] == 0
 
 
 def test_readings_lead_to_the_reference_frames(truth):
@@ -144,7 +147,7 @@ def test_readings_lead_to_the_reference_frames(truth):
     readings = torch.cat([readings, torch.zeros_like(readings[..., :1])], dim=-1)
     scores = torch.zeros(6, 2, 1, 12, 3 * (SPECIAL + 12))
     exact, off = (
-        matching_loss(scores, readings + shift, truth, 14, (2,), SPECIAL)
+        matching_loss(scores, readings + shift, truth, 14, torch.tensor([2]), SPECIAL)
         for shift in (torch.zeros(3), torch.tensor([2.0, 0.0, 0.0]))
     )
     assert float(exact["displacement"]) < 1e-4
@@ -155,17 +158,17 @@ def test_readings_lead_to_the_reference_frames(truth):
 
 def test_readings_tell_what_is_seen(truth):
     """Sure of the truth there is nothing left to lose; of its opposite, all; and the sky is not asked."""
-    targets = [patch_targets(truth, 14, (1, 2), references) for references in ((0, 0), (0, 1))]
+    targets = [patch_targets(truth, 14, BOTH, torch.tensor(references)) for references in ((0, 0), (0, 1))]
     visible, known = (torch.stack([target[part] for target in targets], dim=1) for part in (1, 2))
     logit = torch.where(visible, 30.0, -30.0)
     sure = torch.cat([NOWHERE[..., :2], logit[..., None]], dim=-1)
     scores = torch.zeros(6, 2, 2, 12, 3 * (SPECIAL + 12))
-    assert float(matching_loss(scores, sure, truth, 14, (1, 2), SPECIAL)["seen"]) < 1e-6
-    assert float(matching_loss(scores, -sure, truth, 14, (1, 2), SPECIAL)["seen"]) == pytest.approx(30.0)
+    assert float(matching_loss(scores, sure, truth, 14, BOTH, SPECIAL)["seen"]) < 1e-6
+    assert float(matching_loss(scores, -sure, truth, 14, BOTH, SPECIAL)["seen"]) == pytest.approx(30.0)
     sky = torch.where(known, logit, -logit)
     assert not known.all()
     same = torch.cat([NOWHERE[..., :2], sky[..., None]], dim=-1)
-    assert float(matching_loss(scores, same, truth, 14, (1, 2), SPECIAL)["seen"]) < 1e-6
+    assert float(matching_loss(scores, same, truth, 14, BOTH, SPECIAL)["seen"]) < 1e-6
 
 
 def test_gradients_are_those_of_finite_differences(truth, assert_gradient):
@@ -180,9 +183,9 @@ def test_gradients_are_those_of_finite_differences(truth, assert_gradient):
         (pose, lambda v: pair_loss([v, v * 0.9], truth["extrinsics"])["pair_rotation"]),
         (pose, lambda v: pair_loss([v], truth["extrinsics"])["pair_direction"]),
         (pose, lambda v: pair_loss([v], truth["extrinsics"])["baseline"]),
-        (scores, lambda v: matching_loss(v, readings, truth, 14, (1,), SPECIAL)["matching"]),
-        (readings, lambda v: matching_loss(scores, v, truth, 14, (1,), SPECIAL)["displacement"]),
-        (readings, lambda v: matching_loss(scores, v, truth, 14, (1,), SPECIAL)["seen"]),
+        (scores, lambda v: matching_loss(v, readings, truth, 14, torch.tensor([1]), SPECIAL)["matching"]),
+        (readings, lambda v: matching_loss(scores, v, truth, 14, torch.tensor([1]), SPECIAL)["displacement"]),
+        (readings, lambda v: matching_loss(scores, v, truth, 14, torch.tensor([1]), SPECIAL)["seen"]),
         (depth, lambda v: log_depth_loss(v, target, mask)),
     ]
     for values, loss in cases:
@@ -196,7 +199,7 @@ def test_the_learner_gives_what_the_model_gives_and_dense_maps_of_the_drawn_fram
     learner = Learner(model, matching=True)
     images = torch.rand(2, 3, 3, 28, 42)
     expected = model(images, heads=("camera", "depth"))
-    given = learner(images, None, ("camera", "depth"), Draw([0, 2], (1, 2)))
+    given = learner(images, None, ("camera", "depth"), Draw(torch.tensor([0, 2]), BOTH))
     torch.testing.assert_close(given["depth"], expected["depth"][:, [0, 2]])
     torch.testing.assert_close(given["depth_conf"], expected["depth_conf"][:, [0, 2]])
     torch.testing.assert_close(given["pose_enc_list"][-1], expected["pose_enc"])
@@ -222,7 +225,7 @@ def test_match_scores_are_what_attention_goes_by():
     seen = {}
     attention.proj.register_forward_pre_hook(lambda _, given: seen.update(mixed=given[0]))
     attention.register_forward_pre_hook(lambda _, given: seen.update(tokens=given[0]))
-    given = learner(torch.rand(1, 2, 3, 28, 42), None, ("camera",), Draw(None, (1,)))
+    given = learner(torch.rand(1, 2, 3, 28, 42), None, ("camera",), Draw(None, torch.tensor([1])))
     width = seen["tokens"].shape[-1]
     part = width // attention.heads
     values = attention.qkv(seen["tokens"])[..., 2 * width : 2 * width + part]

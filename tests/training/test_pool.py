@@ -40,7 +40,7 @@ def test_pictures_and_cameras_stay_of_one_scene(make, size):
     check_projection(batch)
     middle = batch["intrinsics"][..., :2, 2]
     assert torch.equal(middle, torch.tensor([size[1] / 2, size[0] / 2]).expand_as(middle))
-    place, visible, _ = patch_targets(batch, 7, (1,), (0,))
+    place, visible, _ = patch_targets(batch, 7, torch.tensor([1]), torch.tensor([0]))
     own = batch["images"][:, 1, :, 3::7, 3::7].flatten(2)
     x, y = (place[:, 0] * 7).long().unbind(dim=-1)
     colors = batch["images"][:, 0].flatten(2)

@@ -88,8 +88,9 @@ class Aggregator(nn.Module):
         for frames in chunks.of_frames(self.camera_token.device, total):
             part = images[:, frames].to(self.camera_token)
             patches = self.encode(part if images.is_floating_point() else part / 255)
-            variants = [min(frame, 1) for frame in range(frames.start, frames.stop)]
-            special = torch.cat([self.camera_token, self.register_token], dim=2)[:, variants]
+            special = torch.cat([self.camera_token, self.register_token], dim=2)
+            others = special[:, 1:].expand(-1, frames.stop - max(frames.start, 1), -1, -1)
+            special = others if frames.start else torch.cat([special[:, :1], others], dim=1)
             part = torch.cat([special.expand(len(images), -1, -1, -1), patches], dim=2)
             tokens = place(tokens, frames, total, part)
         assert tokens is not None, "no frames"
@@ -97,7 +98,7 @@ class Aggregator(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Patch tokens (B, S, h * w, C) of images (B, S, 3, H, W) in 0..1."""
-        mean, deviation = (torch.tensor(values).to(images).view(3, 1, 1) for values in (MEAN, DEVIATION))
+        mean, deviation = (table.to(images.dtype) for table in tables.channels(MEAN, DEVIATION, images.device))
         patches = self.patch_embed(((images - mean) / deviation).flatten(0, 1))
         return patches.unflatten(0, images.shape[:2])
 

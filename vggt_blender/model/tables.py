@@ -99,3 +99,9 @@ def ramp(count: int, channels: int, device: torch.device) -> Tables:
     frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
     angles = torch.arange(count, dtype=torch.float64)[:, None] * frequencies
     return (torch.cat([angles.sin(), angles.cos()], dim=-1).float().to(device),)
+
+
+@_cached
+def channels(mean: tuple[float, ...], deviation: tuple[float, ...], device: torch.device) -> Tables:
+    """The colors' mean and deviation, (3, 1, 1) each."""
+    return tuple(torch.tensor(values).view(-1, 1, 1).to(device) for values in (mean, deviation))

@@ -103,9 +103,10 @@ class RunSection:
     """``steps`` or ``total_minutes`` (over all calls, without compilation) end the schedule, ``minutes`` this call, all
     included; with ``minutes`` alone the schedule ends with this call. The rest is how and how often.
 
-    ``precision`` float32 or bfloat16; ``device`` auto, cpu, cuda or mps; ``compile`` fuses the blocks; ``threads`` 0
-    leaves the choice to torch; ``shard_megabytes`` bounds every file that is written for keeping. ``keep``: a second
-    folder that gets what is worth keeping at every save: a run that is killed leaves there what it had.
+    ``precision`` float32 or bfloat16; ``device`` auto, cpu, cuda or mps; ``compile`` fuses the blocks; ``replay``
+    records the steps of one NVIDIA GPU and plays them again (`training.replay`); ``threads`` 0 leaves the choice to
+    torch; ``shard_megabytes`` bounds every file that is written for keeping. ``keep``: a second folder that gets what
+    is worth keeping at every save: a run that is killed leaves there what it had.
     """
 
     output: str = "runs/training"
@@ -117,6 +118,7 @@ class RunSection:
     precision: str = "bfloat16"
     checkpointing: bool = False
     compile: bool = False
+    replay: bool = False
     seed: int = 42
     threads: int = 0
     log_every: int = 20
@@ -212,6 +214,8 @@ def check(config: TrainingConfig) -> None:
     _demand(data.reuse >= 1, "data.reuse must be at least 1")
     _demand(data.reuse == 1 or not config.scenes.tracks, "data.reuse must be 1 with scenes.tracks")
     _demand(config.optimizer.accumulate >= 1, "optimizer.accumulate must be at least 1")
+    plain = config.optimizer.accumulate == 1 and not run.checkpointing
+    _demand(not run.replay or plain, "run.replay goes with neither optimizer.accumulate nor run.checkpointing")
     _demand(0 <= config.optimizer.ema < 1, "optimizer.ema must be in [0, 1)")
     _demand(min(run.log_every, run.save_every, validation.every) >= 1, "every_... entries must be at least 1")
 

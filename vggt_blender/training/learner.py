@@ -18,10 +18,10 @@ from .losses.matching import READINGS, REFERENCES
 @dataclass(frozen=True)
 class Draw:
     """What a step draws beside its scenes: the frames whose dense maps are computed, None for all, and the frames, of
-    those after the first, whose patches are looked for in others."""
+    those after the first, whose patches are looked for in others, None for no such. Whole numbers on the device."""
 
-    dense: list[int] | None = None
-    matched: tuple[int, ...] = ()
+    dense: Tensor | None = None
+    matched: Tensor | None = None
 
 
 class Learner(nn.Module):
@@ -72,26 +72,29 @@ class Learner(nn.Module):
             results |= {"track_list": tracks.positions}
             results |= {"vis_logits": tracks.visibility, "conf_logits": tracks.confidence}
         if self.readings is not None and self._after is not None:
-            results |= self._matches(images.shape[1], list(draw.matched or [0]))
+            matched = images.new_zeros(1, dtype=torch.long) if draw.matched is None else draw.matched
+            results |= self._matches(images.shape[1], matched)
             self._before = self._after = None
         return results
 
-    def _matches(self, frames: int, matched: list[int]) -> dict[str, Tensor]:
+    def _matches(self, frames: int, matched: Tensor) -> dict[str, Tensor]:
         """Scores and readings of the patches of the frames `matched`."""
         assert self._before is not None
         assert self._after is not None
         assert self.readings is not None
         (tokens, rotation), block = self._before, self._block[0]
         queries, keys = block.attn.queries_keys(block.norm1(tokens), rotation, REFERENCES)
-        queries = queries.unflatten(2, (frames, -1))[:, :, matched, self.first :]
+        queries = queries.unflatten(2, (frames, -1))[:, :, :, self.first :].index_select(2, matched)
         scores = queries.flatten(2, 3) @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5
-        patches = self._after.unflatten(1, (frames, -1))[:, matched, self.first :].float()
+        patches = self._after.unflatten(1, (frames, -1))[:, :, self.first :].index_select(1, matched).float()
         readings = self.readings(torch_f.layer_norm(patches, patches.shape[-1:])).unflatten(-1, (REFERENCES, READINGS))
         return {"match_scores": scores.unflatten(2, (len(matched), -1)), "readings": readings.movedim(-2, 1)}
 
-    def _maps(self, features: Features, head: str, frames: list[int] | None) -> tuple[Tensor, Tensor]:
+    def _maps(self, features: Features, head: str, frames: Tensor | None) -> tuple[Tensor, Tensor]:
         part = Features(features.image_size, features.chunks)
         levels = features.levels[head]
-        part.levels = {head: levels if frames is None else {level: kept[:, frames] for level, kept in levels.items()}}
+        if frames is not None:
+            levels = {level: kept.index_select(1, frames) for level, kept in levels.items()}
+        part.levels = {head: levels}
         found = [(values, confidence) for _, values, confidence in self.model.maps(part, head)]
         return torch.cat([values for values, _ in found], dim=1), torch.cat([score for _, score in found], dim=1)

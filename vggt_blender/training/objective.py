@@ -54,10 +54,10 @@ def total_loss(
         if any(pairs.values()):
             parts |= pair_loss(results["pose_enc_list"], truth["extrinsics"])
             terms += [(weight, parts[name]) for name, weight in pairs.items()]
-    if "match_scores" in results and not draw.matched:
+    if "match_scores" in results and draw.matched is None:
         # Several processes want every parameter in the graph, also where nothing is matched.
         terms.append((0.0, results["readings"].sum()))
-    elif "match_scores" in results:
+    elif "match_scores" in results and draw.matched is not None:
         found = matching_loss(results["match_scores"], results["readings"], truth, patch, draw.matched, special)
         parts |= found
         terms += [(getattr(weights, name), found[name]) for name in ("matching", "displacement", "seen")]
@@ -73,11 +73,12 @@ def total_loss(
 
 
 def _dense_terms(
-    results: dict[str, Any], truth: dict[str, Tensor], weights: LossSection, frames: list[int] | None
+    results: dict[str, Any], truth: dict[str, Tensor], weights: LossSection, frames: Tensor | None
 ) -> tuple[list[tuple[float, Tensor]], Parts]:
     """Weighted terms and parts of the depth and point heads, which answered for `frames` alone."""
-    chosen = slice(None) if frames is None else frames
-    mask, depths, points = (truth[name][:, chosen] for name in ("point_masks", "depths", "world_points"))
+    mask, depths, points = (truth[name] for name in ("point_masks", "depths", "world_points"))
+    if frames is not None:
+        mask, depths, points = (values.index_select(1, frames) for values in (mask, depths, points))
     dense = {
         "depth": ("depth", "depth_conf", depths[..., None], weights.depth, weights.depth_neighbors),
         "point": ("world_points", "world_points_conf", points, weights.point, weights.point_neighbors),

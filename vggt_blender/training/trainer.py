@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..exchange.messages import JobError
 from ..model import VGGT
@@ -36,7 +36,8 @@ from .learner import Draw, Learner
 from .logbook import LOG, Logbook
 from .objective import Parts, heads_to_train, query_points, total_loss
 from .processes import Processes, on_signal
-from .scenes.generator import Batch
+from .replay import Replay
+from .scenes.generator import Batch, sent
 from .sources import make_source, start_model
 from .validation import answer, folder_batch, folder_names, mean_guess, mean_numbers, measure, picture
 
@@ -109,13 +110,19 @@ class Trainer:
         self.network = processes.wrapped(self.learner)
         self.precision = getattr(torch, config.run.precision)
         self.logbook = Logbook(self.output, active=processes.first, tensorboard=config.run.tensorboard)
+        self.replay: Replay | None = None
+        if config.run.replay:
+            if self.device.type != "cuda" or processes.count > 1:
+                raise JobError("no_device", "run.replay is for one NVIDIA GPU and one process: set it to false here.")
+            parameters = [parameter for group in self.groups.values() for parameter in group]
+            self.replay = Replay(self._add_gradient, parameters)
         # While a GPU works on a step, the CPU can already draw the next one's scenes.
         self.prefetch = self.device.type == "cuda"
         self._prepared: dict[tuple[int, int], Batch] = {}
         self._held_out: Batch | None = None
         self.schedule_seconds = 60 * config.run.total_minutes
         self.stopping = False
-        self.broken = 0
+        self.broken: int | Tensor = 0
 
     def _resume(self) -> None:
         path = self.output / STATE
@@ -170,13 +177,20 @@ class Trainer:
         """What the coming step draws beside its batch of `frames` a scene; the same in every process."""
         chooser = random.Random(f"{self.config.run.seed}/{self.position.step}/draw")  # noqa: S311 - no secret either
         some = self.config.data.dense_frames
-        dense = sorted(chooser.sample(range(frames), some)) if 0 < some < frames else None
-        matched = chooser.sample(range(1, frames), min(MATCHED_FRAMES, frames - 1))
-        return Draw(dense, tuple(sorted(matched)))
+        dense = sorted(chooser.sample(range(frames), some)) if 0 < some < frames else []
+        matched = sorted(chooser.sample(range(1, frames), min(MATCHED_FRAMES, frames - 1)))
+        chosen = (sent(torch.tensor(numbers), self.device) if numbers else None for numbers in (dense, matched))
+        return Draw(*chosen)
 
     def _learn_from(self, batch: Batch, share: float) -> Parts:
         """Add `share` of the gradient of a batch's loss. Returns the loss's parts."""
-        enabled, draw = self.precision != torch.float32, self._draw(batch["images"].shape[1])
+        draw = self._draw(batch["images"].shape[1])
+        if self.replay is not None:
+            return self.replay(batch, draw)
+        return self._add_gradient(batch, draw, share)
+
+    def _add_gradient(self, batch: Batch, draw: Draw, share: float = 1.0) -> Parts:
+        enabled = self.precision != torch.float32
         with rounded_products(self.device), torch.autocast(self.device.type, self.precision, enabled=enabled):
             results = self.network(batch["images"], query_points(batch), self.heads, draw)
         sizes = self.model.config
@@ -222,17 +236,26 @@ class Trainer:
             f"norm_{name}": nn.utils.clip_grad_norm_(parameters, settings.clip)
             for name, parameters in self.groups.items()
         }
-        # One look at the device a step: every process must come to the same decision.
-        if self.processes.all_finite(torch.stack([parts["loss"], *norms.values()])):
-            self.optimizer.step()
-            self.broken = 0
-        else:
-            self.broken += 1
+        self._update(torch.stack([parts["loss"], *norms.values()]))
         self.average.update(self.model, self.position.step)
         self.position.step += 1
         self.position.since_fresh += 1
         self.position.images += images * self.processes.count
         return parts | norms, images
+
+    def _update(self, numbers: Tensor) -> None:
+        """A step of the optimizer if all `numbers` are finite; every process must come to the same decision."""
+        if self.replay is not None:
+            # Decided on the device: to look at the numbers would be to wait for them.
+            broken = ~torch.isfinite(numbers).all()
+            self.optimizer.found_inf = broken.float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+            self.broken = (self.broken + 1) * broken
+        elif self.processes.all_finite(numbers):
+            self.optimizer.step()
+            self.broken = 0
+        else:
+            self.broken += 1
 
     def run(self) -> None:
         """Steps until the schedule or this call's minutes end; then state, export and validation.
@@ -253,7 +276,8 @@ class Trainer:
                 self.position.seconds = self.processes.largest(before + time.monotonic() - started)
                 if self.position.step % run.log_every == 0:
                     self._log(parts, images, time.monotonic() - since)
-                if self.broken >= BROKEN_STEPS:
+                looked = self.replay is None or self.position.step % run.log_every == 0
+                if looked and self.broken >= BROKEN_STEPS:
                     raise JobError("diverged", f"No finite loss in {BROKEN_STEPS} steps: lower optimizer.rate.")
                 if self.position.step % run.save_every == 0:
                     self.save()
@@ -274,19 +298,20 @@ class Trainer:
 
     def prepare(self) -> None:
         """Compile what is to be compiled, and go on without where the machine cannot."""
-        if not self.config.run.compile:
+        if not self.config.run.compile and self.replay is None:
             batch = self._prepared[(self.position.step, 0)] = self.batch()
             check_projection(batch)
             return
-        undo = fuse_blocks(self.model)
+        undo = fuse_blocks(self.model) if self.config.run.compile else lambda: None
         try:
             self.warm_up()
         except JobError:
             raise
         except Exception as failure:
             undo()
+            self.replay = None
             self.optimizer.zero_grad(set_to_none=True)
-            warnings.warn(f"The blocks run uncompiled, torch.compile failed: {failure}"[:500], stacklevel=2)
+            warnings.warn(f"The run goes on without run.compile and run.replay: {failure}"[:500], stacklevel=2)
             self.warm_up()
 
     def _report(self) -> None:

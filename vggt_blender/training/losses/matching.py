@@ -9,8 +9,6 @@ sees it where a camera has turned away from what the first one saw.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as torch_f
@@ -26,12 +24,12 @@ SAME_DEPTH = 0.05
 
 
 def matching_loss(
-    scores: Tensor, readings: Tensor, truth: dict[str, Tensor], patch: int, frames: Sequence[int], special: int
+    scores: Tensor, readings: Tensor, truth: dict[str, Tensor], patch: int, frames: Tensor, special: int
 ) -> dict[str, Tensor]:
     """``matching``, ``displacement``, ``seen`` and ``match_accuracy``, scalars.
 
-    `scores` (B, REFERENCES, F, N, S * P): what the N patches of F `frames` (none of them frame 0) give to all tokens of
-    the scene, before the softmax; a frame's P tokens are `special` ones, then its patches row by row. `readings`
+    `scores` (B, REFERENCES, F, N, S * P): what the N patches of `frames` (F,), none of them frame 0, give to all tokens
+    of the scene, before the softmax; a frame's P tokens are `special` ones, then its patches row by row. `readings`
     (B, REFERENCES, F, N, READINGS): x and y in patches, from a patch's own place to the one in the reference frame, and
     the logit of being seen there. `truth` as the generator makes it.
 
@@ -40,7 +38,7 @@ def matching_loss(
     truth. ``seen``: the binary cross entropy over all patches that show a surface.
     """
     rows, columns = (side // patch for side in truth["depths"].shape[-2:])
-    references = [[0] * len(frames), [frame - 1 for frame in frames]]
+    references = torch.stack([torch.zeros_like(frames), frames - 1])
     targets = [patch_targets(truth, patch, frames, reference) for reference in references]
     place, visible, known = (torch.stack(parts, dim=1) for parts in zip(*targets, strict=True))
     count = visible.sum().clamp(min=1)
@@ -56,7 +54,7 @@ def matching_loss(
     right, down = x - left, y - top
     weights = torch.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], dim=-1)
     scores = scores.float()
-    first = torch.tensor(references, device=scores.device)[..., None] * (special + rows * columns) + special
+    first = references[..., None] * (special + rows * columns) + special
     likely = scores.gather(-1, corners + first[..., None]) - scores.logsumexp(dim=-1, keepdim=True)
     best = scores.detach().argmax(dim=-1) - first
     found = (best >= 0) & (best < rows * columns)
@@ -70,15 +68,17 @@ def matching_loss(
 
 
 def patch_targets(
-    truth: dict[str, Tensor], patch: int, frames: Sequence[int], references: Sequence[int]
+    truth: dict[str, Tensor], patch: int, frames: Tensor, references: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Where the patches' centres of `frames` lie in each one's reference frame: (B, F, h * w, 2) as x, y in patches,
-    corner origin; whether they are visible there (B, F, h * w), and whether they show a surface at all (likewise)."""
+    """Where the patches' centres of `frames` (F,) lie in each one's reference frame: (B, F, h * w, 2), x and y in
+    patches, corner origin; and (B, F, h * w) whether they are visible there, and whether they show a surface at all."""
     middle = patch // 2
-    points = _chosen(truth["world_points"][:, :, middle::patch, middle::patch], frames).flatten(2, 3)
-    known = _chosen(truth["point_masks"][:, :, middle::patch, middle::patch], frames).flatten(2)
-    depths = _chosen(truth["depths"], references)
-    poses, lenses = (_chosen(truth[name], references).flatten(0, 1)[:, None] for name in ("extrinsics", "intrinsics"))
+    points = truth["world_points"][:, :, middle::patch, middle::patch].index_select(1, frames).flatten(2, 3)
+    known = truth["point_masks"][:, :, middle::patch, middle::patch].index_select(1, frames).flatten(2)
+    depths = truth["depths"].index_select(1, references)
+    poses, lenses = (
+        truth[name].index_select(1, references).flatten(0, 1)[:, None] for name in ("extrinsics", "intrinsics")
+    )
     pixels, far = project(points.flatten(0, 1), poses, lenses)
     pixels, far = pixels.view((*points.shape[:3], 2)), far.view(points.shape[:3])
     height, width = depths.shape[-2:]
@@ -89,8 +89,3 @@ def patch_targets(
     # Points that nobody sees may lie anywhere, also nowhere.
     seen = inside & ((there - far).abs() < SAME_DEPTH * far)
     return torch.where(seen[..., None], pixels / patch, 0.0), seen, known
-
-
-def _chosen(values: Tensor, frames: Sequence[int]) -> Tensor:
-    """Some frames of (B, S, ...), by slices: a list as index would be copied to a GPU, which stops for it."""
-    return torch.stack([values[:, frame] for frame in frames], dim=1)

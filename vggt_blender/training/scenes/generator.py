@@ -26,6 +26,13 @@ _SUBPIXELS = ((0.125, 0.625), (0.375, 0.125), (0.625, 0.875), (0.875, 0.375))
 """A rotated grid: no two samples share a row or column."""
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """`values`, of the CPU, on the device; a GPU goes on working while they travel."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.contiguous().pin_memory().to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class SceneConfig:
     """What a generator makes.
@@ -80,12 +87,7 @@ class SceneGenerator:
         return batch
 
     def _sent(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors on the device; a GPU goes on working while they travel."""
-        if self.device.type != "cuda":
-            return {name: value.to(self.device) for name, value in tensors.items()}
-        return {
-            name: value.contiguous().pin_memory().to(self.device, non_blocking=True) for name, value in tensors.items()
-        }
+        return {name: sent(value, self.device) for name, value in tensors.items()}
 
     def _choose(
         self, generator: torch.Generator, scenes: int, frames: int, height: int, width: int, terrain: bool
@@ -107,7 +109,7 @@ class SceneGenerator:
             torch.meshgrid(rows * (height / _PREVIEW[0]), columns * (width / _PREVIEW[1]), indexing="ij"), -1
         ).flip(-1).reshape(1, -1, 2)  # fmt: skip
         depth = self._depth(layout, cameras, grid, terrain)
-        wanted = uniform(generator, *_OVERLAP, scenes, 1).to(self.device)
+        wanted = sent(uniform(generator, *_OVERLAP, scenes, 1), self.device)
         seen = look_over(depth, cameras, grid[0], (height, width), _PREVIEW, layout["reach"])
         cost = seen.misses(wanted.expand(-1, self.config.candidates).flatten()).view(scenes, -1)
         best = cost.argmin(dim=-1) + torch.arange(0, drawn, self.config.candidates, device=self.device)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .generator import Batch
+from .generator import Batch, sent
 from .paths import Cameras
 from .views import label
 
@@ -50,14 +50,15 @@ class ScenePool:
         device = self._scenes[0].device
         rows = torch.randint(self.window * CHUNK, (scenes, 1), generator=generator)
         mirrored = torch.rand(scenes, generator=generator) < 0.5
-        rows, order = rows.to(device), _frames(generator, scenes, self.frames, frames).to(device)
+        order = _frames(generator, scenes, self.frames, frames)
+        rows, order, mirrored = (sent(drawn, device) for drawn in (rows, order, mirrored))
         images, depths, extrinsics, intrinsics = (part[rows, order] for part in self._scenes)
         top, left = (self.size[0] - height) // 2, (self.size[1] - width) // 2
         images = images[..., top : top + height, left : left + width].float() / 255
         depths = depths[..., top : top + height, left : left + width].contiguous()
         intrinsics[..., 0, 2] -= left
         intrinsics[..., 1, 2] -= top
-        images, depths, extrinsics = _mirrored(images, depths, extrinsics, mirrored.to(device))
+        images, depths, extrinsics = _mirrored(images, depths, extrinsics, mirrored)
         return {"images": images, "depths": depths} | label(depths, Cameras(extrinsics, intrinsics))
 
     def _move_to(self, first: int) -> None:
