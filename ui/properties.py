@@ -25,9 +25,9 @@ KINDS = (
     ("video", "Video", "One video file"),
 )
 ENGINES = (
-    ("auto", "Automatic", "VGGT where its model is on this machine, else COLMAP"),
+    ("auto", "Automatic", "VGGT where a downloaded model is on this machine, else COLMAP"),
     ("colmap", "COLMAP", "Classical matching: exact, needs texture and parallax, no model and no graphics card"),
-    ("vggt", "VGGT", "Neural network: fast and hard to confuse, needs its model"),
+    ("vggt", "VGGT", "Neural network: fast, hard to confuse. A small one comes along, larger ones can be downloaded"),
 )
 DEVICES = (
     ("auto", "Automatic", "The fastest one that works"),

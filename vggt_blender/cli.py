@@ -246,7 +246,8 @@ def _models(options: Arguments) -> int:
         print(json.dumps(rows, indent=1))
         return DONE
     for row in rows:
-        print(f"{row['name']}  ({row['size'] / 1e9:.1f} GB)")
+        size = f"{row['size'] / 1e9:.1f} GB" if row["size"] > 1e9 else f"{row['size'] / 1e6:.0f} MB"
+        print(f"{row['name']}  ({size})")
         print(f"    licence   {row['licence']}")
         print(f"    page      {row['page']}{'  (gated: needs your own access token)' if row['gated'] else ''}")
         here = row["path"] or f"not on this machine; 'models download {row['name']}' puts it into {row['folder']}"

@@ -55,7 +55,7 @@ def measure(config: TrainingConfig, device: torch.device, seconds: float) -> lis
             :, :, 0, 0
         ].numel()
 
-    name = "fused" if config.run.compile else "plain"
+    name = "replayed" if config.run.replay else "fused" if config.run.compile else "plain"
     rows = [(f"scenes, {'fused' if config.scenes.compile else 'plain'}", *rate(generate, device, seconds))]
     one = replace(data, frames=[frames], sizes=[[height, width]])
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,9 @@ def main() -> None:
     data = config.data
     print(f"{name}; batches of {data.images_per_batch} pictures, {max(data.sizes)[0]} x {max(data.sizes)[1]}")
     for fused in (False,) if arguments.plain else (False, True):
-        variant = replace(config, scenes=replace(config.scenes, compile=fused), run=replace(config.run, compile=fused))
+        replay = fused and config.run.replay and device.type == "cuda"
+        run = replace(config.run, compile=fused and not replay, replay=replay)
+        variant = replace(config, scenes=replace(config.scenes, compile=fused), run=run)
         for label, speed, first in measure(variant, device, arguments.seconds):
             print(f"{label:24s} {speed:9.1f} pictures/s   first batch after {first:6.1f} s", flush=True)
         if device.type == "cuda":

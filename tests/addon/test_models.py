@@ -31,6 +31,7 @@ small = dataclasses.replace(
 catalog.CATALOG.clear()
 catalog.CATALOG["small"] = small
 catalog.PREFERENCE = ("small",)
+catalog._WEIGHTS /= "nowhere"  # and without the one that comes along
 sys.exit(cli.main(sys.argv[3:]))
 """
 

@@ -131,6 +131,7 @@ def test_models_are_listed_with_licence_and_size(capsys: pytest.CaptureFixture[s
     assert "VGGT-1B-Commercial" in shown
     assert "non-commercial" in shown
     assert "5.0 GB" in shown
+    assert "vggt-mini  (29 MB)" in shown
     assert main(["models", "download"]) == 2
     assert main(["models", "download", "nothing"]) == 2
 

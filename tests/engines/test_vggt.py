@@ -23,7 +23,7 @@ from vggt_blender.inference.devices import Device, choose_device  # noqa: E402
 from vggt_blender.inference.predictor import Predictor  # noqa: E402
 from vggt_blender.inference.preprocessing import prepare  # noqa: E402
 from vggt_blender.model import VGGT, VGGTConfig, decode_pose  # noqa: E402
-from vggt_blender.model.config import outward  # noqa: E402
+from vggt_blender.model.config import with_middle_first  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -325,21 +325,21 @@ def test_a_network_that_wants_the_middle_frame_first_gets_it(
     result = load_reconstruction(run_job(job(pictures, tmp_path / "out", file), Silent()))
 
     model = load_model(checkpoint, half=choose_device("cpu").half)
-    prepared = [prepare(Image.open(pictures[index])).pixels for index in (1, 2, 0)]
+    prepared = [prepare(Image.open(pictures[index])).pixels for index in (1, 0, 2)]
     images = torch.from_numpy(np.stack(prepared)).permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
         expected = model(images, heads=("camera", "depth"))
-    np.testing.assert_allclose(result.depth[[1, 2, 0]], expected["depth"][0, ..., 0], rtol=1e-5)
+    np.testing.assert_allclose(result.depth[[1, 0, 2]], expected["depth"][0, ..., 0], rtol=1e-5)
     poses = decode_pose(expected["pose_enc"].double(), images.shape[-2:])[0][0]
     poses = torch.cat([poses, torch.tensor([0, 0, 0, 1.0]).expand(3, 1, 4)], dim=1)
-    for index, pose in zip((1, 2, 0), poses, strict=True):
-        from_first = (pose @ torch.linalg.inv(poses[2]))[:3]
+    for index, pose in zip((1, 0, 2), poses, strict=True):
+        from_first = (pose @ torch.linalg.inv(poses[1]))[:3]
         np.testing.assert_allclose(result.frames[index].pose.camera_from_world, from_first, atol=1e-5)
 
 
-@pytest.mark.parametrize(("count", "order"), [(1, [0]), (2, [0, 1]), (3, [1, 2, 0]), (4, [1, 2, 3, 0])])
-def test_frames_go_outward_from_the_middle(count: int, order: list[int]) -> None:
-    assert outward(count) == order
+@pytest.mark.parametrize(("count", "order"), [(1, [0]), (2, [0, 1]), (3, [1, 0, 2]), (4, [1, 0, 2, 3])])
+def test_the_middle_frame_comes_first(count: int, order: list[int]) -> None:
+    assert with_middle_first(count) == order
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its own address space as Linux does")

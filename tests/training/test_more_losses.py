@@ -82,15 +82,14 @@ def test_log_depth_by_hand():
     assert float(log_depth_loss(prediction, target, mask)) == pytest.approx(math.log(1.5))
 
 
-@pytest.mark.parametrize("references", [(0, 0), (0, 1)])
-def test_patches_are_found_where_the_same_surface_is(truth, references):
-    """At the place in the reference frame's point map lies the same point of the world."""
-    place, visible, known = patch_targets(truth, 14, BOTH, torch.tensor(references))
+def test_patches_are_found_where_the_same_surface_is(truth):
+    """At the place in the first frame's point map lies the same point of the world."""
+    place, visible, known = patch_targets(truth, 14, BOTH)
     assert 0.2 < visible.float().mean() < 1
     assert not (visible & ~known).any()
     pixels = (place * 14).floor().long()
     x, y = pixels[..., 0].clamp(0, 55), pixels[..., 1].clamp(0, 41)
-    there = truth["world_points"][:, list(references)].flatten(2, 3)
+    there = truth["world_points"][:, :1].flatten(2, 3).expand(-1, 2, -1, -1)
     there = there.gather(2, (y * 56 + x)[..., None].expand(-1, -1, -1, 3))
     own = truth["world_points"][:, 1:, 7::14, 7::14].flatten(2, 3)
     apart = (there - own).norm(dim=-1)[visible]
@@ -98,20 +97,13 @@ def test_patches_are_found_where_the_same_surface_is(truth, references):
     assert apart.quantile(0.9) < 0.1
 
 
-NOWHERE = torch.zeros(6, 2, 2, 12, 3)
-"""Readings of the frames 1 and 2 that say nothing."""
-
-
 def scores_of(descriptors: torch.Tensor, sharpness: float = 20.0) -> torch.Tensor:
-    """What patches (6, 3, 12, C) of the frames 1 and 2 give to all tokens of the scene, by their cosines: of the first
-    reference's head to the first frame, of the second one's to the frame before their own."""
+    """What patches (6, 3, 12, C) of the frames 1 and 2 give to all tokens of the scene, by their cosines."""
     unit = torch.nn.functional.normalize(descriptors, dim=-1)
     everything = torch.cat([torch.zeros(6, 3, SPECIAL, unit.shape[-1]), unit], dim=2).flatten(1, 2)
     scores = (unit[:, 1:].flatten(1, 2) @ everything.transpose(1, 2)).unflatten(1, (2, 12)) * sharpness
-    frame = torch.arange(3 * (SPECIAL + 12)) // (SPECIAL + 12)
-    first = scores.masked_fill(frame != 0, -10.0)
-    before = torch.stack([scores[:, 0].masked_fill(frame != 0, -10.0), scores[:, 1].masked_fill(frame != 1, -10.0)], 1)
-    return torch.stack([first, before], dim=1)
+    own = torch.arange(3 * (SPECIAL + 12)) >= SPECIAL + 12
+    return scores.masked_fill(own, -10.0)
 
 
 def test_matching_rewards_attention_that_looks_at_the_right_place(truth):
@@ -120,32 +112,28 @@ def test_matching_rewards_attention_that_looks_at_the_right_place(truth):
     waves = torch.randn(3, 64, generator=torch.Generator().manual_seed(0)) * 4
     knowing = torch.cat([(own @ waves).sin(), (own @ waves).cos()], dim=-1)
     mixed = knowing.clone()
-    mixed[:, :2] = knowing[:, :2, torch.randperm(12, generator=torch.Generator().manual_seed(1))]
-    good, bad = (matching_loss(scores_of(tokens), NOWHERE, truth, 14, BOTH, SPECIAL) for tokens in (knowing, mixed))
+    mixed[:, 0] = knowing[:, 0, torch.randperm(12, generator=torch.Generator().manual_seed(1))]
+    nowhere = torch.zeros(6, 2, 12, 3)
+    good, bad = (matching_loss(scores_of(tokens), nowhere, truth, 14, BOTH, SPECIAL) for tokens in (knowing, mixed))
     assert good["match_accuracy"] > 0.85
     assert good["matching"] < 0.7 * bad["matching"]
     assert good["match_accuracy"] > 1.4 * bad["match_accuracy"]
-    swapped = matching_loss(scores_of(knowing).flip(1), NOWHERE, truth, 14, BOTH, SPECIAL)
-    assert swapped["matching"] > good["matching"], "each head has a frame of its own to look at"
     # A search that ends at a camera token has found nothing.
     astray = scores_of(knowing)
     astray[..., :SPECIAL] = 100.0
-    assert matching_loss(astray, NOWHERE, truth, 14, BOTH, SPECIAL)["match_accuracy"] == 0
+    assert matching_loss(astray, nowhere, truth, 14, BOTH, SPECIAL)["match_accuracy"] == 0
 
 
-def test_readings_lead_to_the_reference_frames(truth):
-    """By projection of the patches' own points with the cameras, two patches of error in x being one."""
+def test_readings_lead_to_the_first_frame(truth):
+    """By projection of the patches' own points with the cameras, two patches of error being two; twice in x is one."""
     points = truth["world_points"][:, 2, 7::14, 7::14].flatten(1, 2)
-    moved = []
-    for reference in (0, 1):
-        pose, lens = truth["extrinsics"][:, reference], truth["intrinsics"][:, reference]
-        local = points @ pose[:, :, :3].transpose(1, 2) + pose[:, None, :, 3]
-        pixels = local @ lens.transpose(1, 2)
-        y, x = torch.meshgrid(torch.arange(3) * 14 + 7.0, torch.arange(4) * 14 + 7.0, indexing="ij")
-        moved.append((pixels[..., :2] / pixels[..., 2:] - torch.stack([x, y], dim=-1).flatten(0, 1)) / 14)
-    readings = torch.stack(moved, dim=1)[:, :, None]
-    readings = torch.cat([readings, torch.zeros_like(readings[..., :1])], dim=-1)
-    scores = torch.zeros(6, 2, 1, 12, 3 * (SPECIAL + 12))
+    pose, lens = truth["extrinsics"][:, 0], truth["intrinsics"][:, 0]
+    local = points @ pose[:, :, :3].transpose(1, 2) + pose[:, None, :, 3]
+    pixels = local @ lens.transpose(1, 2)
+    y, x = torch.meshgrid(torch.arange(3) * 14 + 7.0, torch.arange(4) * 14 + 7.0, indexing="ij")
+    moved = (pixels[..., :2] / pixels[..., 2:] - torch.stack([x, y], dim=-1).flatten(0, 1)) / 14
+    readings = torch.cat([moved, torch.zeros_like(moved[..., :1])], dim=-1)[:, None]
+    scores = torch.zeros(6, 1, 12, 3 * (SPECIAL + 12))
     exact, off = (
         matching_loss(scores, readings + shift, truth, 14, torch.tensor([2]), SPECIAL)
         for shift in (torch.zeros(3), torch.tensor([2.0, 0.0, 0.0]))
@@ -158,34 +146,36 @@ def test_readings_lead_to_the_reference_frames(truth):
 
 def test_readings_tell_what_is_seen(truth):
     """Sure of the truth there is nothing left to lose; of its opposite, all; and the sky is not asked."""
-    targets = [patch_targets(truth, 14, BOTH, torch.tensor(references)) for references in ((0, 0), (0, 1))]
-    visible, known = (torch.stack([target[part] for target in targets], dim=1) for part in (1, 2))
+    _, visible, known = patch_targets(truth, 14, BOTH)
     logit = torch.where(visible, 30.0, -30.0)
-    sure = torch.cat([NOWHERE[..., :2], logit[..., None]], dim=-1)
-    scores = torch.zeros(6, 2, 2, 12, 3 * (SPECIAL + 12))
-    assert float(matching_loss(scores, sure, truth, 14, BOTH, SPECIAL)["seen"]) < 1e-6
-    assert float(matching_loss(scores, -sure, truth, 14, BOTH, SPECIAL)["seen"]) == pytest.approx(30.0)
-    sky = torch.where(known, logit, -logit)
+    scores = torch.zeros(6, 2, 12, 3 * (SPECIAL + 12))
+
+    def seen(logits: torch.Tensor) -> float:
+        readings = torch.cat([torch.zeros(6, 2, 12, 2), logits[..., None]], dim=-1)
+        return float(matching_loss(scores, readings, truth, 14, BOTH, SPECIAL)["seen"])
+
+    assert seen(logit) < 1e-6
+    assert seen(-logit) == pytest.approx(30.0)
     assert not known.all()
-    same = torch.cat([NOWHERE[..., :2], sky[..., None]], dim=-1)
-    assert float(matching_loss(scores, same, truth, 14, BOTH, SPECIAL)["seen"]) < 1e-6
+    assert seen(torch.where(known, logit, -logit)) < 1e-6
 
 
 def test_gradients_are_those_of_finite_differences(truth, assert_gradient):
     generator = torch.Generator().manual_seed(5)
     pose = encode_pose(truth["extrinsics"], truth["intrinsics"], (42, 56))
     pose = pose + 0.2 * torch.randn(pose.shape, generator=generator)
-    scores = torch.randn(6, 2, 1, 12, 3 * (SPECIAL + 12), generator=generator)
-    readings = torch.randn(6, 2, 1, 12, 3, generator=generator)
+    scores = torch.randn(6, 1, 12, 3 * (SPECIAL + 12), generator=generator)
+    readings = torch.randn(6, 1, 12, 3, generator=generator)
+    second = torch.tensor([1])
     depth, target = (1 + torch.rand(1, 1, 9, 9, 1, generator=generator) for _ in range(2))
     mask = torch.ones(1, 1, 9, 9, dtype=torch.bool)
     cases = [
         (pose, lambda v: pair_loss([v, v * 0.9], truth["extrinsics"])["pair_rotation"]),
         (pose, lambda v: pair_loss([v], truth["extrinsics"])["pair_direction"]),
         (pose, lambda v: pair_loss([v], truth["extrinsics"])["baseline"]),
-        (scores, lambda v: matching_loss(v, readings, truth, 14, torch.tensor([1]), SPECIAL)["matching"]),
-        (readings, lambda v: matching_loss(scores, v, truth, 14, torch.tensor([1]), SPECIAL)["displacement"]),
-        (readings, lambda v: matching_loss(scores, v, truth, 14, torch.tensor([1]), SPECIAL)["seen"]),
+        (scores, lambda v: matching_loss(v, readings, truth, 14, second, SPECIAL)["matching"]),
+        (readings, lambda v: matching_loss(scores, v, truth, 14, second, SPECIAL)["displacement"]),
+        (readings, lambda v: matching_loss(scores, v, truth, 14, second, SPECIAL)["seen"]),
         (depth, lambda v: log_depth_loss(v, target, mask)),
     ]
     for values, loss in cases:
@@ -204,8 +194,8 @@ def test_the_learner_gives_what_the_model_gives_and_dense_maps_of_the_drawn_fram
     torch.testing.assert_close(given["depth_conf"], expected["depth_conf"][:, [0, 2]])
     torch.testing.assert_close(given["pose_enc_list"][-1], expected["pose_enc"])
     tokens = 6 + model.config.aggregator.patch_start
-    assert given["match_scores"].shape == (2, 2, 2, 6, 3 * tokens)
-    assert given["readings"].shape == (2, 2, 2, 6, 3)
+    assert given["match_scores"].shape == (2, 2, 6, 3 * tokens)
+    assert given["readings"].shape == (2, 2, 6, 3)
     assert list(model.state_dict()) == names, "what is exported stays the official network"
     assert "depth" in learner(images, None, ("depth",), Draw())
     decayed = {id(p) for p in decayed_groups(learner, 0.05)[0]["params"]}
@@ -229,6 +219,6 @@ def test_match_scores_are_what_attention_goes_by():
     width = seen["tokens"].shape[-1]
     part = width // attention.heads
     values = attention.qkv(seen["tokens"])[..., 2 * width : 2 * width + part]
-    expected = given["match_scores"][:, 0, 0].softmax(dim=-1) @ values
+    expected = given["match_scores"][:, 0].softmax(dim=-1) @ values
     of_frame = seen["mixed"].unflatten(1, (2, -1))[:, 1, model.config.aggregator.patch_start :, :part]
     torch.testing.assert_close(of_frame, expected, rtol=1e-4, atol=1e-5)

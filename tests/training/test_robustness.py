@@ -14,17 +14,18 @@ from safetensors.torch import load_file
 
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.inference.checkpoints import save
-from vggt_blender.model import VGGT, encode_pose
+from vggt_blender.model import VGGT, decode_pose, encode_pose
 from vggt_blender.model.config import EncoderConfig
 from vggt_blender.training import Trainer, TrainingConfig
 from vggt_blender.training.checks import check_projection, rounded_products
 from vggt_blender.training.config import DataSection, LossSection, ModelSection, RunSection, ValidationSection
 from vggt_blender.training.keeping import read_export
 from vggt_blender.training.losses import normalize_scene
+from vggt_blender.training.losses.normalization import compose_with_inverse
 from vggt_blender.training.processes import Processes
 from vggt_blender.training.scenes import SceneConfig, SceneGenerator
 from vggt_blender.training.sources import load_architecture, start_model
-from vggt_blender.training.validation import Answer, folder_batch, folder_names, measure
+from vggt_blender.training.validation import Answer, answer, folder_batch, folder_names, measure
 
 ROOT = Path(__file__).parents[2]
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -208,6 +209,20 @@ def test_a_camera_that_only_turns_is_not_asked_where_it_went():
     numbers = measure(Answer(pose, truth["depths"]), batch)
     assert numbers["auc30"] > 0.999
     assert "rta15" not in numbers
+
+
+def test_validation_gives_the_network_the_frame_that_it_wants_first():
+    """And tells of the shot's own frames: the depth of each, and cameras relative to the first of them."""
+    model = VGGT(load_architecture("vggt-tiny")).eval()
+    wanting = VGGT(replace(model.config, middle_first=True)).eval()
+    wanting.load_state_dict(model.state_dict())
+    batch = SceneGenerator(SceneConfig(supersample=1, shadows=False, terrain=0.0), seed=3).batch(0, 1, 3, 28, 42)
+    turned = {name: value[:, [1, 0, 2]] for name, value in batch.items()}
+    given, expected = answer(wanting, batch, torch.float32), answer(model, turned, torch.float32)
+    torch.testing.assert_close(given.depth[:, [1, 0, 2]], expected.depth)
+    first, second = (decode_pose(pose.double(), (28, 42))[0] for pose in (given.pose, expected.pose[:, [1, 0, 2]]))
+    torch.testing.assert_close(first[:, 0], torch.eye(3, 4, dtype=torch.float64)[None], atol=1e-5, rtol=0)
+    torch.testing.assert_close(first, compose_with_inverse(second, second[:, 0]), atol=1e-5, rtol=0)
 
 
 def test_a_portrait_shot_is_validated_whole(tmp_path):

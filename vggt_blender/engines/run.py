@@ -157,7 +157,7 @@ def _keeping_the_result(otherwise: str, report: Reporter) -> Iterator[None]:
 
 
 def choose_engine(job: Job) -> str:
-    """``auto`` is vggt where a model is named or its weights are on this machine, else colmap."""
+    """``auto`` is vggt where a model is named or downloaded weights are on this machine, else colmap."""
     if job.engine != "auto":
         return job.engine
     if obstacle("vggt") is None:

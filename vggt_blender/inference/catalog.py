@@ -69,6 +69,13 @@ CATALOG: dict[str, CatalogEntry] = {
 PREFERENCE = ("VGGT-1B-Commercial", "VGGT-1B")
 """Which model `auto` takes where several are here."""
 
+OWN = "vggt-mini"
+"""Our own small network, which comes along: taken when it is named, or for the engine vggt where no other is here;
+`auto` does not prefer it to colmap."""
+OWN_LICENCE = "GPL-3.0-or-later, as this program: commercial use too; trained on generated scenes alone"
+_WEIGHTS = Path(__file__).parent / "weights"
+OWN_CARD = _WEIGHTS / "README.md"
+
 
 def can_download() -> bool:
     """Whether the hub's client is installed here."""
@@ -100,14 +107,22 @@ def installed() -> str | None:
     return next((name for name in PREFERENCE if cached(CATALOG[name]) is not None), None)
 
 
+def own_files() -> list[Path]:
+    """The files of `OWN`, any of which stands for all; none where this copy of the program came without."""
+    return sorted(_WEIGHTS.glob(f"{OWN}-*.safetensors"))
+
+
 def locate(model: str | None) -> Path:
     """The checkpoint's file for a catalogued name or a path; the best one here for None.
 
     Raises `JobError` that says how to get it.
     """
-    name = model or installed()
-    if name is None:
-        raise JobError("no_model", "No VGGT weights on this machine: run 'models' to see what can be downloaded.")
+    name = model or installed() or OWN
+    if name == OWN:
+        files = own_files()
+        if not files:
+            raise JobError("no_model", "No VGGT weights on this machine: run 'models' to see what can be downloaded.")
+        return files[0]
     if name in CATALOG:
         path = cached(CATALOG[name])
         if path is None:
@@ -115,13 +130,19 @@ def locate(model: str | None) -> Path:
         return path
     path = user_path(name)
     if not exists(path) or not path.is_file():
-        raise JobError("no_model", f"'{name}' is neither a known model ({', '.join(CATALOG)}) nor a file.")
+        known = ", ".join((OWN, *CATALOG))
+        raise JobError("no_model", f"'{name}' is neither a known model ({known}) nor a file.")
     return path
 
 
 def describe() -> list[dict[str, Any]]:
     """One row a model for people and machines: name, licence, size, where it would live, whether it is here."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    files = own_files()
+    if files:
+        row = {"name": OWN, "licence": OWN_LICENCE, "commercial": True, "gated": False, "page": str(OWN_CARD)}
+        size = sum(path.stat().st_size for path in files)
+        rows.append(row | {"size": size, "folder": str(_WEIGHTS), "path": str(files[0])})
     for entry in CATALOG.values():
         path = cached(entry)
         rows.append(
@@ -145,6 +166,8 @@ def download(name: str, report: Reporter) -> Path:
     Raises `JobError` where the machine is offline, the model is gated, the disk is too small or the file is not the
     published one.
     """
+    if name == OWN and own_files():
+        raise JobError("usage", f"{OWN} came with this program: there is nothing to download.")
     if name not in CATALOG:
         raise JobError("usage", f"There is no model '{name}': choose one of {', '.join(CATALOG)}.")
     entry = CATALOG[name]

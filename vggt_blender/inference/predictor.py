@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..exchange.messages import JobError, Reporter
 from ..model import HEADS, VGGT, Features, decode_pose
-from ..model.config import outward
+from ..model.config import with_middle_first
 from . import memory
 from .checkpoints import load_model
 from .devices import Device
@@ -148,7 +148,7 @@ class Scene:
         with torch.inference_mode(), _progress_of_blocks(self._model, self._report):
             if not self._model.config.middle_first:
                 return self._model.features(self._images, self._run.heads, self._chunks)
-            order = outward(self._run.frames)
+            order = with_middle_first(self._run.frames)
             features = self._model.features(self._images[:, order], self._run.heads, self._chunks)
             return features.reordered([order.index(frame) for frame in range(len(order))])
 

@@ -91,8 +91,8 @@ class TrackConfig:
 class VGGTConfig:
     """All sizes of one network. `encoder` None stands for a single convolution; a head that is None is off.
 
-    `middle_first` is no size but a habit: the network wants frames in the order of `outward`, so that the one which all
-    others are compared with shares as much as possible with them.
+    `middle_first` is no size but a habit: the network wants the middle frame first, so that the one with which all
+    others are compared shares as much as possible with them. Of the others' order it knows nothing.
     """
 
     patch_size: int = 14
@@ -175,13 +175,10 @@ class VGGTConfig:
                 raise ValueError(f"the {name} head reads layers {head.layers} of {trunk.depth}")
 
 
-def outward(count: int) -> list[int]:
-    """The middle one of `count` frames, then on to the last, then from before the middle back to the first.
-
-    Every frame comes after a neighbour, or is one of the middle frame, which comes first.
-    """
+def with_middle_first(count: int) -> list[int]:
+    """The order of `count` frames in which the middle one comes first."""
     middle = (count - 1) // 2
-    return [*range(middle, count), *range(middle - 1, -1, -1)]
+    return [middle, *range(middle), *range(middle + 1, count)]
 
 
 def _dense(description: Mapping[str, Any], head: str) -> DPTConfig | None:

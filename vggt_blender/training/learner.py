@@ -12,13 +12,13 @@ from torch.nn import functional as torch_f
 
 from ..model import VGGT, Features
 from ..model.block import Block
-from .losses.matching import READINGS, REFERENCES
+from .losses.matching import READINGS
 
 
 @dataclass(frozen=True)
 class Draw:
     """What a step draws beside its scenes: the frames whose dense maps are computed, None for all, and the frames, of
-    those after the first, whose patches are looked for in others, None for no such. Whole numbers on the device."""
+    those after the first, whose patches are looked for in it, None for no such. Whole numbers on the device."""
 
     dense: Tensor | None = None
     matched: Tensor | None = None
@@ -28,8 +28,8 @@ class Learner(nn.Module):
     """Calls the model as training does. The model's own parameters and state dict stay as they are."""
 
     def __init__(self, model: VGGT, matching: bool) -> None:
-        """With `matching`, a head of the middle global block for each reference frame says where patches are looked for
-        there, and a layer of this class's own reads from the tokens how far away that is and whether it is seen."""
+        """With `matching`, one head of the middle global block says where patches are looked for in the first frame,
+        and a layer of this class's own reads from the tokens how far away that is and whether it is seen."""
         super().__init__()
         self.model = model
         sizes = model.config.aggregator
@@ -39,7 +39,7 @@ class Learner(nn.Module):
         self._before: tuple[Tensor, Any] | None = None
         self._after: Tensor | None = None
         if matching:
-            self.readings = nn.Linear(sizes.embed_dim, REFERENCES * READINGS)
+            self.readings = nn.Linear(sizes.embed_dim, READINGS)
             blocks: Any = model.aggregator.global_blocks
             # In a list: it is the model's, not a part of this.
             self._block: list[Block] = [blocks[(sizes.depth - 1) // 2]]
@@ -83,12 +83,12 @@ class Learner(nn.Module):
         assert self._after is not None
         assert self.readings is not None
         (tokens, rotation), block = self._before, self._block[0]
-        queries, keys = block.attn.queries_keys(block.norm1(tokens), rotation, REFERENCES)
-        queries = queries.unflatten(2, (frames, -1))[:, :, :, self.first :].index_select(2, matched)
-        scores = queries.flatten(2, 3) @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5
+        queries, keys = block.attn.queries_keys(block.norm1(tokens), rotation, 1)
+        queries = queries[:, 0].unflatten(1, (frames, -1))[:, :, self.first :].index_select(1, matched)
+        scores = queries.flatten(1, 2) @ keys[:, 0].transpose(-1, -2) * queries.shape[-1] ** -0.5
         patches = self._after.unflatten(1, (frames, -1))[:, :, self.first :].index_select(1, matched).float()
-        readings = self.readings(torch_f.layer_norm(patches, patches.shape[-1:])).unflatten(-1, (REFERENCES, READINGS))
-        return {"match_scores": scores.unflatten(2, (len(matched), -1)), "readings": readings.movedim(-2, 1)}
+        readings = self.readings(torch_f.layer_norm(patches, patches.shape[-1:]))
+        return {"match_scores": scores.unflatten(1, (len(matched), -1)), "readings": readings}
 
     def _maps(self, features: Features, head: str, frames: Tensor | None) -> tuple[Tensor, Tensor]:
         part = Features(features.image_size, features.chunks)

@@ -44,7 +44,7 @@ from .validation import answer, folder_batch, folder_names, mean_guess, mean_num
 GENERATED = "generated"
 EXPORT = "export"
 MATCHED_FRAMES = 3
-"""In a step, the patches of at most so many frames a scene are looked for in others."""
+"""In a step, the patches of at most so many frames a scene are looked for in the first."""
 BROKEN_STEPS = 20
 """So many steps in a row without a finite loss end the run."""
 
@@ -396,8 +396,7 @@ class Trainer:
                 self._held_out = source.batch(0, settings.scenes, settings.frames, *settings.size)
             yield GENERATED, self._held_out
         for name, folder in zip(folder_names(settings.folders), settings.folders, strict=True):
-            first = self.model.config.middle_first
-            batch = folder_batch(Path(folder), settings.folder_frames, settings.size[1], middle_first=first)
+            batch = folder_batch(Path(folder), settings.folder_frames, settings.size[1])
             yield name, {key: value.to(self.device) for key, value in batch.items()}
 
     @contextmanager

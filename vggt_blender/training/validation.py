@@ -14,9 +14,10 @@ from ..evaluation.trajectory import relative_error, rotation_angles
 from ..geometry.cameras import camera_center
 from ..inference.preprocessing import network_size
 from ..model import VGGT, decode_pose, encode_pose
-from ..model.config import outward
+from ..model.config import with_middle_first
 from .folders import KnownFrame, batch_of, load_shot
 from .losses import normalize_scene
+from .losses.normalization import compose_with_inverse
 from .scenes.generator import Batch
 
 Numbers = dict[str, float]
@@ -35,17 +36,23 @@ class Answer:
 
 
 def answer(model: VGGT, batch: Batch, precision: torch.dtype, *, depth: bool = True) -> Answer:
-    """One pass of `model` over the batch's pictures, scene by scene."""
+    """One pass of `model` over the batch's pictures, scene by scene, with the frame first that it wants first; cameras
+    relative to the batch's first."""
     heads = ("camera", "depth") if depth else ("camera",)
     poses, depths = [], []
-    device = batch["images"].device
+    images, device = batch["images"], batch["images"].device
+    order = with_middle_first(images.shape[1]) if model.config.middle_first else list(range(images.shape[1]))
+    back = [order.index(frame) for frame in range(len(order))]
     with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        for images in batch["images"]:
-            results = model(images[None], heads=heads)
-            poses.append(torch.as_tensor(results["pose_enc"]).float())
+        for scene in images[:, order]:
+            results = model(scene[None], heads=heads)
+            poses.append(torch.as_tensor(results["pose_enc"]).float()[:, back])
             if depth:
-                depths.append(torch.as_tensor(results["depth"]).float()[..., 0])
-    return Answer(torch.cat(poses), torch.cat(depths) if depth else None)
+                depths.append(torch.as_tensor(results["depth"]).float()[:, back, ..., 0])
+    size = images.shape[-2], images.shape[-1]
+    extrinsics, intrinsics = decode_pose(torch.cat(poses), size)
+    pose = encode_pose(compose_with_inverse(extrinsics, extrinsics[:, 0]), intrinsics, size)
+    return Answer(pose, torch.cat(depths) if depth else None)
 
 
 def mean_guess(batch: Batch, reference: Batch) -> Answer:
@@ -124,12 +131,10 @@ def folder_names(folders: Sequence[str]) -> list[str]:
     return names
 
 
-def folder_batch(folder: Path, frames: int, longer: int, *, middle_first: bool = False) -> Batch:
+def folder_batch(folder: Path, frames: int, longer: int) -> Batch:
     """`frames` evenly spaced frames of a shot as one scene, at its own aspect, `longer` pixels along the longer side:
-    as the engine prepares pictures for a network that was trained with such and wants its frames so ordered."""
+    as the engine prepares pictures for a network that was trained with such."""
     chosen = evenly_spaced(folder, frames)
-    if middle_first:
-        chosen = [chosen[place] for place in outward(len(chosen))]
     return batch_of([chosen], *fitted_size(chosen[0], longer))
 
 

@@ -15,9 +15,6 @@ CHUNK = 64
 """Scenes that are made at once."""
 WINDOW = 16
 """Chunks that are there to be drawn from."""
-SHUFFLED = 0.4
-"""The share of scenes whose frames come in any order."""
-
 Generate = Callable[[int, int, int, int, int], Batch]
 """`SceneGenerator.batch`."""
 
@@ -25,9 +22,8 @@ Generate = Callable[[int, int, int, int, int], Batch]
 class ScenePool:
     """Batches drawn from the last few chunks of a generator's scenes, where generating costs more than learning.
 
-    Of a scene some frames are drawn, mostly in the order of its path from one of them outward; they are cut around the
-    principal point to the size that is asked for, one scene in two mirrored. Batch `index` is the same on every call: a
-    resumed run makes its window anew.
+    Of a scene some frames are drawn, in any order, cut around the principal point to the size that is asked for, one
+    scene in two mirrored. Batch `index` is the same on every call: a resumed run makes its window anew.
     """
 
     def __init__(
@@ -50,7 +46,7 @@ class ScenePool:
         device = self._scenes[0].device
         rows = torch.randint(self.window * CHUNK, (scenes, 1), generator=generator)
         mirrored = torch.rand(scenes, generator=generator) < 0.5
-        order = _frames(generator, scenes, self.frames, frames)
+        order = torch.rand(scenes, self.frames, generator=generator).argsort(dim=-1)[:, :frames]
         rows, order, mirrored = (sent(drawn, device) for drawn in (rows, order, mirrored))
         images, depths, extrinsics, intrinsics = (part[rows, order] for part in self._scenes)
         top, left = (self.size[0] - height) // 2, (self.size[1] - width) // 2
@@ -74,17 +70,6 @@ class ScenePool:
             for kept, part in zip(self._scenes, parts, strict=True):
                 kept[place * CHUNK : (place + 1) * CHUNK] = part
             self._chunks[place] = number
-
-
-def _frames(generator: torch.Generator, scenes: int, there: int, wanted: int) -> Tensor:
-    """Which `wanted` of the frames that are `there`, (scenes, wanted): some scenes' in any order, the others' as
-    `outward` orders them, but from any frame and either way."""
-    drawn = torch.rand(scenes, there, generator=generator).argsort(dim=-1)[:, :wanted]
-    path = drawn.sort(dim=-1).values
-    path = torch.where(torch.rand(scenes, 1, generator=generator) < 0.5, path, path.flip(-1))
-    start, place = torch.randint(wanted, (scenes, 1), generator=generator), torch.arange(wanted)
-    walked = path.gather(1, torch.where(place < wanted - start, start + place, wanted - 1 - place))
-    return torch.where(torch.rand(scenes, 1, generator=generator) < SHUFFLED, drawn, walked)
 
 
 def _mirrored(images: Tensor, depths: Tensor, extrinsics: Tensor, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
