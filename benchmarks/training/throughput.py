@@ -85,7 +85,7 @@ def main() -> None:
     print(f"{name}; batches of {data.images_per_batch} pictures, {max(data.sizes)[0]} x {max(data.sizes)[1]}")
     for fused in (False,) if arguments.plain else (False, True):
         replay = fused and config.run.replay and device.type == "cuda"
-        run = replace(config.run, compile=fused and not replay, replay=replay)
+        run = replace(config.run, compile=fused and (config.run.compile or not replay), replay=replay)
         variant = replace(config, scenes=replace(config.scenes, compile=fused), run=run)
         for label, speed, first in measure(variant, device, arguments.seconds):
             print(f"{label:24s} {speed:9.1f} pictures/s   first batch after {first:6.1f} s", flush=True)

@@ -23,7 +23,7 @@ from vggt_blender.inference.devices import Device, choose_device  # noqa: E402
 from vggt_blender.inference.predictor import Predictor  # noqa: E402
 from vggt_blender.inference.preprocessing import prepare  # noqa: E402
 from vggt_blender.model import VGGT, VGGTConfig, decode_pose  # noqa: E402
-from vggt_blender.model.config import with_middle_first  # noqa: E402
+from vggt_blender.model.vggt import with_middle_first  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ..exchange.messages import JobError, Reporter
 from ..model import HEADS, VGGT, Features, decode_pose
-from ..model.config import with_middle_first
 from . import memory
 from .checkpoints import load_model
 from .devices import Device
@@ -146,11 +145,7 @@ class Scene:
     def _compute_features(self) -> Features:
         assert self._images is not None
         with torch.inference_mode(), _progress_of_blocks(self._model, self._report):
-            if not self._model.config.middle_first:
-                return self._model.features(self._images, self._run.heads, self._chunks)
-            order = with_middle_first(self._run.frames)
-            features = self._model.features(self._images[:, order], self._run.heads, self._chunks)
-            return features.reordered([order.index(frame) for frame in range(len(order))])
+            return self._model.shot_features(self._images, self._run.heads, self._chunks)
 
     def _next_maps(self, head: str, first: int) -> list[tuple[slice, Array, Array]]:
         """The next chunk from frame `first` on."""

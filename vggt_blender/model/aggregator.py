@@ -88,9 +88,8 @@ class Aggregator(nn.Module):
         for frames in chunks.of_frames(self.camera_token.device, total):
             part = images[:, frames].to(self.camera_token)
             patches = self.encode(part if images.is_floating_point() else part / 255)
-            special = torch.cat([self.camera_token, self.register_token], dim=2)
-            others = special[:, 1:].expand(-1, frames.stop - max(frames.start, 1), -1, -1)
-            special = others if frames.start else torch.cat([special[:, :1], others], dim=1)
+            first, other = torch.cat([self.camera_token, self.register_token], dim=2).split(1, dim=1)
+            special = torch.cat([other if frame else first for frame in range(frames.start, frames.stop)], dim=1)
             part = torch.cat([special.expand(len(images), -1, -1, -1), patches], dim=2)
             tokens = place(tokens, frames, total, part)
         assert tokens is not None, "no frames"

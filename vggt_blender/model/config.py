@@ -175,12 +175,6 @@ class VGGTConfig:
                 raise ValueError(f"the {name} head reads layers {head.layers} of {trunk.depth}")
 
 
-def with_middle_first(count: int) -> list[int]:
-    """The order of `count` frames in which the middle one comes first."""
-    middle = (count - 1) // 2
-    return [middle, *range(middle), *range(middle + 1, count)]
-
-
 def _dense(description: Mapping[str, Any], head: str) -> DPTConfig | None:
     if description.get("dpt", {}) is None:
         return None

@@ -133,6 +133,17 @@ class VGGT(nn.Module):
             self.aggregator(images, emit, layers, patches_of_last, features.chunks)
         return features
 
+    def shot_features(
+        self, images: Tensor, heads: Sequence[str] | None = None, chunks: Chunks | None = None
+    ) -> Features:
+        """As `features` of images (B, S, 3, H, W), in their order, but the network gets the frame first that it wants
+        first."""
+        if not self.config.middle_first:
+            return self.features(images, heads, chunks)
+        order = with_middle_first(images.shape[1])
+        features = self.features(images[:, order], heads, chunks)
+        return features.reordered([order.index(frame) for frame in range(len(order))])
+
     def poses(self, features: Features) -> list[Tensor]:
         """Pose vectors (B, S, 9) of every iteration; `pose.decode_pose` turns them into cameras."""
         if self.camera_head is None or features.camera_tokens is None:
@@ -234,6 +245,12 @@ class VGGT(nn.Module):
         assert values is not None, "no frames"
         assert confidence is not None
         return values, confidence
+
+
+def with_middle_first(count: int) -> list[int]:
+    """The order of `count` frames in which the middle one comes first."""
+    middle = (count - 1) // 2
+    return [middle, *range(middle), *range(middle + 1, count)]
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[Any]:

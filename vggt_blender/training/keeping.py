@@ -44,18 +44,15 @@ class MovingAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.shadow = {name: value.detach().float().clone() for name, value in model.state_dict().items()}
-        self._model: nn.Module | None = None
-        self._values: list[Tensor] = []
+        self._values = model.state_dict()  # the parameters' own memory: it shows what they are now
+        self.shadow = {name: value.detach().float().clone() for name, value in self._values.items()}
 
     @torch.no_grad()
-    def update(self, model: nn.Module, steps: int) -> None:
-        """Move towards `model`; faster at the start, so that the average is not one of random weights."""
+    def update(self, steps: int) -> None:
+        """Move towards the model; faster at the start, so that the average is not one of random weights."""
         weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
-        if self._model is not model:
-            self._model, state = model, dict(model.named_parameters()) | dict(model.named_buffers())
-            self._values = [state[name] for name in self.shadow]
-        torch._foreach_lerp_(list(self.shadow.values()), [value.float() for value in self._values], weight)
+        now = [self._values[name].float() for name in self.shadow]
+        torch._foreach_lerp_(list(self.shadow.values()), now, weight)
 
 
 def save_state(path: Path, content: Mapping[str, Any]) -> None:

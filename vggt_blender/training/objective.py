@@ -54,13 +54,14 @@ def total_loss(
         if any(pairs.values()):
             parts |= pair_loss(results["pose_enc_list"], truth["extrinsics"])
             terms += [(weight, parts[name]) for name, weight in pairs.items()]
-    if "match_scores" in results and draw.matched is None:
-        # Several processes want every parameter in the graph, also where nothing is matched.
-        terms.append((0.0, results["readings"].sum()))
-    elif "match_scores" in results and draw.matched is not None:
-        found = matching_loss(results["match_scores"], results["readings"], truth, patch, draw.matched, special)
-        parts |= found
-        terms += [(getattr(weights, name), found[name]) for name in ("matching", "displacement", "seen")]
+    if "match_scores" in results:
+        scores, readings = results["match_scores"], results["readings"]
+        if draw.matched is None:
+            # Several processes want every parameter in the graph, also where nothing is matched.
+            terms.append((0.0, readings.sum()))
+        else:
+            parts |= matching_loss(scores, readings, truth, patch, draw.matched, special)
+            terms += [(getattr(weights, name), parts[name]) for name in ("matching", "displacement", "seen")]
     more_terms, more_parts = _dense_terms(results, truth, weights, draw.dense)
     terms, parts = terms + more_terms, parts | more_parts
     if "track_list" in results:

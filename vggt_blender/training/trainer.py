@@ -237,7 +237,7 @@ class Trainer:
             for name, parameters in self.groups.items()
         }
         self._update(torch.stack([parts["loss"], *norms.values()]))
-        self.average.update(self.model, self.position.step)
+        self.average.update(self.position.step)
         self.position.step += 1
         self.position.since_fresh += 1
         self.position.images += images * self.processes.count

@@ -14,7 +14,6 @@ from ..evaluation.trajectory import relative_error, rotation_angles
 from ..geometry.cameras import camera_center
 from ..inference.preprocessing import network_size
 from ..model import VGGT, decode_pose, encode_pose
-from ..model.config import with_middle_first
 from .folders import KnownFrame, batch_of, load_shot
 from .losses import normalize_scene
 from .losses.normalization import compose_with_inverse
@@ -41,14 +40,13 @@ def answer(model: VGGT, batch: Batch, precision: torch.dtype, *, depth: bool = T
     heads = ("camera", "depth") if depth else ("camera",)
     poses, depths = [], []
     images, device = batch["images"], batch["images"].device
-    order = with_middle_first(images.shape[1]) if model.config.middle_first else list(range(images.shape[1]))
-    back = [order.index(frame) for frame in range(len(order))]
     with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        for scene in images[:, order]:
-            results = model(scene[None], heads=heads)
-            poses.append(torch.as_tensor(results["pose_enc"]).float()[:, back])
+        for scene in images:
+            features = model.shot_features(scene[None], heads)
+            poses.append(model.poses(features)[-1].float())
             if depth:
-                depths.append(torch.as_tensor(results["depth"]).float()[:, back, ..., 0])
+                maps = [values[..., 0].float() for _, values, _ in model.maps(features, "depth")]
+                depths.append(torch.cat(maps, dim=1))
     size = images.shape[-2], images.shape[-1]
     extrinsics, intrinsics = decode_pose(torch.cat(poses), size)
     pose = encode_pose(compose_with_inverse(extrinsics, extrinsics[:, 0]), intrinsics, size)

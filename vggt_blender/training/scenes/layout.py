@@ -102,7 +102,7 @@ def _join(parts: list[_Solids]) -> _Solids:
     return _Solids(*(torch.cat([getattr(p, name) for p in parts], dim=1) for name in ("center", "half", "rotation")))
 
 
-def _turned(angle: Tensor) -> Tensor:
+def turned(angle: Tensor) -> Tensor:
     """Rotations (..., 3, 3) about z."""
     cosine, sine, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
     rows = [cosine, -sine, zero, sine, cosine, zero, zero, zero, torch.ones_like(angle)]
@@ -133,7 +133,7 @@ def _clutter(generator: torch.Generator, reach: Tensor, count: int) -> _Solids:
     angle = uniform(generator, 0, 2 * math.pi, scenes, count)
     radius = reach[:, None] * torch.rand(scenes, count, generator=generator).sqrt()
     center = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle), half[..., 2]], dim=-1)
-    rotation = _turned(uniform(generator, 0, 2 * math.pi, scenes, count))
+    rotation = turned(uniform(generator, 0, 2 * math.pi, scenes, count))
     tilted = chance(generator, 0.12, scenes, count)
     rotation = torch.where(tilted[..., None, None], _random_rotations(generator, scenes, count), rotation)
     present = torch.rand(scenes, count, generator=generator) < uniform(generator, 0.35, 1.0, scenes, 1)
@@ -163,7 +163,7 @@ def _columns(generator: torch.Generator, solids: _Solids, height: Tensor, reach:
     length = 0.5 * height[:, None] * log_uniform(generator, 0.3, 1.2, scenes, count)
     half = torch.where(tall[..., None], torch.stack([thickness, thickness, length], dim=-1), solids.half)
     center = torch.where(tall[..., None], torch.cat([solids.center[..., :2], length[..., None]], dim=-1), solids.center)
-    upright = _turned(torch.zeros(scenes, count))
+    upright = turned(torch.zeros(scenes, count))
     return _Solids(center, half, torch.where(tall[..., None, None], upright, solids.rotation))
 
 
@@ -211,14 +211,14 @@ def _panels_or_buildings(generator: torch.Generator, open_air: Tensor, room: Ten
     z = torch.where(outside, half[..., 2], up)
     z = torch.where(chance(generator, 0.75, scenes, count), z, torch.full_like(z, BURIED))
     center = torch.stack([distance * cosine - along * sine, distance * sine + along * cosine, z], dim=-1)
-    return _Solids(center, half, _turned(turn))
+    return _Solids(center, half, turned(turn))
 
 
 def _furniture(
     generator: torch.Generator, local: Tensor, half: Tensor, place: Tensor, turn: Tensor, share: float
 ) -> _Solids:
     """Parts at `local` (B, K, 3), z up from the floor, turned and moved together; the share that has it keeps it."""
-    rotation = _turned(turn)[:, None].expand(-1, local.shape[1], -1, -1)
+    rotation = turned(turn)[:, None].expand(-1, local.shape[1], -1, -1)
     center = (rotation @ local[..., None])[..., 0] + torch.cat([place, torch.zeros(len(place), 1)], dim=-1)[:, None]
     present = chance(generator, share, len(place), 1)
     center[..., 2] = torch.where(present, center[..., 2], torch.full_like(center[..., 2], BURIED))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .layout import Layout, terrain_height
+from .layout import Layout, terrain_height, turned
 from .materials import chance, log_uniform, uniform
 
 KINDS = ("orbit", "dolly", "lateral", "handheld", "photos", "pan")
@@ -116,14 +116,7 @@ def _paths(
     position = position + (is_kind["pan"] * log_uniform(generator, 0.03, 0.5, scenes, 1) * progress)[..., None] * (
         distance[:, None, None] * (side + uniform(generator, -1, 1, scenes, 1, 1) * out)
     )
-    return position, position + _turned(focus - position, turn)
-
-
-def _turned(vectors: Tensor, angle: Tensor) -> Tensor:
-    """Vectors (..., 3) turned about the upright by `angle` (...,)."""
-    x, y, z = vectors.unbind(-1)
-    cosine, sine = torch.cos(angle), torch.sin(angle)
-    return torch.stack([cosine * x - sine * y, sine * x + cosine * y, z], dim=-1)
+    return position, position + (turned(turn) @ (focus - position)[..., None])[..., 0]
 
 
 def _wander(generator: torch.Generator, scenes: int, frames: int) -> Tensor:
