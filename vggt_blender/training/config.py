@@ -86,8 +86,12 @@ class LossSection:
 
 @dataclass(frozen=True)
 class OptimizerSection:
-    """AdamW with ``warmup`` steps (again after a start with fresh moments), then a cosine down to ``final_rate``."""
+    """``warmup`` steps (again after a start with fresh moments), then a cosine down to ``final_rate``.
 
+    ``kind``: adamw, or muon for the blocks' matrices and AdamW for the rest (`training.optimizers`).
+    """
+
+    kind: str = "adamw"
     rate: float = 2e-4
     final_rate: float = 1e-6
     warmup: int = 200
@@ -214,6 +218,7 @@ def check(config: TrainingConfig) -> None:
     _demand(data.reuse >= 1, "data.reuse must be at least 1")
     _demand(data.reuse == 1 or not config.scenes.tracks, "data.reuse must be 1 with scenes.tracks")
     _demand(config.optimizer.accumulate >= 1, "optimizer.accumulate must be at least 1")
+    _demand(config.optimizer.kind in ("adamw", "muon"), "optimizer.kind must be 'adamw' or 'muon'")
     plain = config.optimizer.accumulate == 1 and not run.checkpointing
     _demand(not run.replay or plain, "run.replay goes with neither optimizer.accumulate nor run.checkpointing")
     _demand(0 <= config.optimizer.ema < 1, "optimizer.ema must be in [0, 1)")

@@ -1,4 +1,4 @@
-"""The loop: batches in, steps of AdamW, a diary, validation, and a state from which it goes on after a kill."""
+"""The loop: batches in, steps of the optimizer, a diary, validation, and a state from which it goes on after a kill."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from .checks import check_projection, rounded_products
 from .compiling import fuse_blocks
 from .config import TrainingConfig, load_config
 from .folders import load_shot
-from .groups import decayed_groups, freeze
+from .groups import freeze
 from .keeping import (
     STATE,
     MovingAverage,
@@ -35,6 +35,7 @@ from .keeping import (
 from .learner import Draw, Learner
 from .logbook import LOG, Logbook
 from .objective import Parts, heads_to_train, query_points, total_loss
+from .optimizers import make_optimizer
 from .processes import Processes, on_signal
 from .replay import Replay
 from .scenes.generator import Batch, sent
@@ -99,12 +100,7 @@ class Trainer:
             self.groups["matching"] = list(self.learner.readings.parameters())
             if config.model.checkpoint:
                 read_matching(Path(config.model.checkpoint), self.learner.readings)
-        self.optimizer = torch.optim.AdamW(
-            decayed_groups(self.learner, config.optimizer.weight_decay),
-            lr=config.optimizer.rate,
-            betas=(0.9, config.optimizer.beta2),
-            fused=self.device.type == "cuda",
-        )
+        self.optimizer = make_optimizer(self.learner, config.optimizer, self.device)
         self.model.checkpoint_blocks(config.run.checkpointing)
         self._resume()
         self.network = processes.wrapped(self.learner)
@@ -212,14 +208,14 @@ class Trainer:
             except torch.OutOfMemoryError:
                 line = f"{frames} frames a scene of {height} x {width} do not fit: lower data.images_per_batch."
                 raise JobError("memory", line) from None
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
 
     def step(self) -> tuple[Parts, int]:
         """One step of the optimizer. Returns the loss's parts and the number of pictures of this process."""
         settings, images = self.config.optimizer, 0
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         parts: Parts = {}
         for micro in range(settings.accumulate):
             batch = self.batch(micro)
@@ -248,8 +244,7 @@ class Trainer:
         if self.replay is not None:
             # Decided on the device: to look at the numbers would be to wait for them.
             broken = ~torch.isfinite(numbers).all()
-            self.optimizer.found_inf = broken.float()  # type: ignore[attr-defined]
-            self.optimizer.step()
+            self.optimizer.step(broken.float())
             self.broken = (self.broken + 1) * broken
         elif self.processes.all_finite(numbers):
             self.optimizer.step()
@@ -310,7 +305,7 @@ class Trainer:
         except Exception as failure:
             undo()
             self.replay = None
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             warnings.warn(f"The run goes on without run.compile and run.replay: {failure}"[:500], stacklevel=2)
             self.warm_up()
 
@@ -336,7 +331,7 @@ class Trainer:
         """The full state and the export, written by the first process alone."""
         if not self.processes.first:
             return
-        content = {
+        content: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.shadow,
