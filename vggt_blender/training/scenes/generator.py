@@ -11,6 +11,7 @@ from .film import develop, random_film
 from .kernels import Kernels, fused_kernels
 from .layout import Layout, random_layout
 from .materials import uniform
+from .movers import carried, moved, owners, random_moves
 from .paths import Cameras, random_cameras
 from .preview import look_over
 from .tracing import NEVER, first_depth, is_blocked, nearest_distance
@@ -20,7 +21,7 @@ Batch = dict[str, Tensor]
 
 _PREVIEW = (12, 16)
 """Rows and columns of the rays that judge a candidate scene."""
-_OVERLAP = (0.2, 0.9)
+_OVERLAP = (0.12, 0.9)
 """How much of their surface the frames of a scene share: anything between, each as often."""
 _SUBPIXELS = ((0.125, 0.625), (0.375, 0.125), (0.625, 0.875), (0.875, 0.375))
 """A rotated grid: no two samples share a row or column."""
@@ -39,8 +40,8 @@ class SceneConfig:
 
     ``supersample`` 1 to 4 color samples a pixel; ``candidates`` scenes drawn for each one kept: the one whose frames
     overlap as much as was asked for, unless a camera is inside something or hardly moves; ``outdoor`` and ``terrain``
-    shares; ``tracks`` points a scene, 0 for none; ``images_per_chunk`` bounds the memory; ``compile`` fuses the kernels
-    (slow start, several times faster).
+    shares; ``movers`` the share of scenes in which some things move; ``tracks`` points a scene, 0 for none;
+    ``images_per_chunk`` bounds the memory; ``compile`` fuses the kernels (slow start, several times faster).
     """
 
     supersample: int = 4
@@ -48,6 +49,7 @@ class SceneConfig:
     candidates: int = 4
     outdoor: float = 0.35
     terrain: float = 0.15
+    movers: float = 0.0
     tracks: int = 0
     images_per_chunk: int = 32
     compile: bool = False
@@ -77,13 +79,17 @@ class SceneGenerator:
         terrain = bool(torch.rand((), generator=generator) < self.config.terrain)
         layout, cameras = self._choose(generator, scenes, frames, height, width, terrain)
         film = self._sent(random_film(generator, scenes, frames))
-        light, depths = self._render(generator, layout, cameras, height, width, terrain)
+        moves: Tensor | None = None
+        if self.config.movers:
+            moves = sent(random_moves(generator, scenes, frames, self.config.movers), self.device)
+            moves = moves * layout["reach"][:, None, None, None]
+        light, depths = self._render(generator, layout, moves, cameras, height, width, terrain)
         noise_generator = torch.Generator(self.device).manual_seed(int(torch.randint(1 << 62, (), generator=generator)))
         noise = torch.randn(*depths.shape, 1, generator=noise_generator, device=self.device)
         batch = {"images": develop(light, film, noise), "depths": depths}
         batch |= label(depths, cameras)
         if self.config.tracks:
-            batch |= self._tracks(generator, layout, batch, terrain)
+            batch |= self._tracks(generator, layout, moves, batch, terrain)
         return batch
 
     def _sent(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -131,7 +137,14 @@ class SceneGenerator:
         return torch.cat(depth).unflatten(0, (scenes, frames))
 
     def _render(
-        self, generator: torch.Generator, layout: Layout, cameras: Cameras, height: int, width: int, terrain: bool
+        self,
+        generator: torch.Generator,
+        layout: Layout,
+        moves: Tensor | None,
+        cameras: Cameras,
+        height: int,
+        width: int,
+        terrain: bool,
     ) -> tuple[Tensor, Tensor]:
         """Linear light (B, S, H, W, 3) and depth (B, S, H, W), some images at a time."""
         scenes, frames = cameras.extrinsics.shape[:2]
@@ -143,6 +156,8 @@ class SceneGenerator:
         light, depth = [], []
         for part in torch.arange(len(owner), device=self.device).split(self.config.images_per_chunk):
             scene = {name: value[owner[part]] for name, value in layout.items()}
+            if moves is not None:
+                scene = moved(scene, moves.flatten(0, 1)[part])
             view = Cameras(flat.extrinsics[part], flat.intrinsics[part])
             origin, direction = camera_rays(view, corners + 0.5)
             object_t = self.kernels.nearest_distance(scene, origin, direction)
@@ -169,22 +184,34 @@ class SceneGenerator:
         pixel = 1.0 / view.intrinsics[:, 0, 0]
         return self.kernels.shade(scene, direction, hits, rays.origin, blocked, pixel, self.pictures)
 
-    def _tracks(self, generator: torch.Generator, layout: Layout, batch: Batch, terrain: bool) -> Batch:
+    def _tracks(
+        self, generator: torch.Generator, layout: Layout, moves: Tensor | None, batch: Batch, terrain: bool
+    ) -> Batch:
         """Points of frame 0 in every frame; a point is seen where the ray to it meets nothing before it."""
         mask = batch["point_masks"][:, 0].flatten(1)
         chances = torch.rand(*mask.shape, generator=generator).to(self.device) * mask
         chosen = chances.topk(self.config.tracks, dim=-1).indices
         start = batch["world_points"][:, 0].flatten(1, 2)
         points = start.gather(1, chosen[..., None].expand(-1, -1, 3))
-        extrinsics = batch["extrinsics"]
-        tracks, depth = project(points, extrinsics, batch["intrinsics"])
+        extrinsics, intrinsics = batch["extrinsics"], batch["intrinsics"]
         height, width = batch["depths"].shape[-2:]
         size = torch.tensor([width, height], device=self.device)
-        visible = (depth > 0) & ((tracks > 0) & (tracks < size)).all(dim=-1)
+        owner: Tensor | None = None
+        found = []
         for frame in range(extrinsics.shape[1]):
             rotation, translation = extrinsics[:, frame, :, :3], extrinsics[:, frame, :, 3]
             origin = -(rotation.transpose(-1, -2) @ translation[..., None])[..., 0]
-            limit = torch.full_like(depth[:, frame], 1.0 - 1e-3)
-            visible[:, frame] &= ~is_blocked(layout, origin, (points - origin[:, None]).transpose(1, 2), limit, terrain)
-        visible &= mask.gather(1, chosen)[:, None]
+            scene, there = layout, points
+            if moves is not None:
+                scene = moved(layout, moves[:, frame])
+                if owner is None:
+                    owner = owners(scene, origin, (points - origin[:, None]).transpose(1, 2), terrain)
+                there = points + carried(moves[:, frame] - moves[:, 0], owner)
+            track, depth = project(there, extrinsics[:, frame, None], intrinsics[:, frame, None])
+            track, depth = track[:, 0], depth[:, 0]
+            inside = (depth > 0) & ((track > 0) & (track < size)).all(dim=-1) & mask.gather(1, chosen)
+            limit = torch.full_like(depth, 1.0 - 1e-3)
+            blocked = is_blocked(scene, origin, (there - origin[:, None]).transpose(1, 2), limit, terrain)
+            found.append((track, inside & ~blocked))
+        tracks, visible = (torch.stack(parts, dim=1) for parts in zip(*found, strict=True))
         return {"tracks": tracks, "track_visible": visible}

@@ -63,7 +63,7 @@ def _lenses(generator: torch.Generator, scenes: int, frames: int, height: int, w
     degrees = 25 + 75 * torch.rand(scenes, 2, generator=generator).mean(-1)
     fov = degrees * math.pi / 180
     focal = 0.5 * max(height, width) / torch.tan(fov / 2)
-    zoom = chance(generator, 0.12, scenes, 1) * uniform(generator, -0.3, 0.3, scenes, frames)
+    zoom = chance(generator, 0.12, scenes, 1) * uniform(generator, -0.45, 0.45, scenes, frames)
     focal = focal[:, None] * torch.exp(zoom)
     stretch = 1 + 0.015 * torch.randn(scenes, 1, generator=generator)
     intrinsics = torch.zeros(scenes, frames, 3, 3)
@@ -90,7 +90,9 @@ def _paths(
     length = log_uniform(generator, 0.2, 1.2, scenes, 1)
 
     turning, loose_turn = is_kind["orbit"], is_kind["photos"]
-    span = uniform(generator, 0.15, 1.9, scenes, 1)
+    # Some go far around: there the first frame and the last share nothing, and what lies between must link them.
+    far = chance(generator, 0.25, scenes, 1)
+    span = torch.where(far, uniform(generator, 1.9, 6.0, scenes, 1), uniform(generator, 0.15, 1.9, scenes, 1))
     azimuth = uniform(generator, 0, 2 * math.pi, scenes, 1) + turning * span * progress + loose_turn * span * loose
     apart = uniform(generator, -0.3, 0.3, scenes, frames)
     radius = distance[:, None] * (1 + loose_turn * apart - is_kind["dolly"] * length * progress)

@@ -72,6 +72,12 @@ def nearest_object(scene: Layout, origin: Tensor, direction: Tensor) -> tuple[Te
     return best, index
 
 
+def body_and_triangle(index: Tensor) -> tuple[Tensor, Tensor]:
+    """Of an index that `nearest_object` gave: the object, and the triangle if that is a mesh, which has several."""
+    triangle = (index - _FIRST_MESH).clamp(min=0)
+    return torch.where(index >= _FIRST_MESH, _FIRST_MESH + triangle // FACES, index), triangle
+
+
 def nearest_distance(scene: Layout, origin: Tensor, direction: Tensor) -> Tensor:
     """t (F, R) of the nearest object, `NEVER` without one."""
     first, *others = (distances.amin(dim=1) for distances in _distances(scene, origin, direction))
@@ -110,8 +116,7 @@ def trace(scene: Layout, origin: Tensor, direction: Tensor, object_t: Tensor, in
     t = torch.where(is_object, object_t, around_t)
     # Under the sky the point is only a stand-in: kept near, so that nothing overflows.
     point = origin[..., None] + torch.minimum(t, far_limit(scene)[:, None])[:, None] * direction
-    triangle = (index - _FIRST_MESH).clamp(min=0)
-    body = torch.where(index >= _FIRST_MESH, _FIRST_MESH + triangle // FACES, index)
+    body, triangle = body_and_triangle(index)
     local_point, local_normal, normal = _object_surface(scene, point, body, triangle)
     ground_normal = _surroundings_normal(scene, point, direction, face, terrain)
     chosen = is_object[:, None]
