@@ -183,7 +183,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def shots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Truth]]:
     """Drawn once: ``arc`` past cards, ``pan`` over them, an arc past a bare ``wall``, the first with a ``mover``,
-    and with a slow ``zoom``."""
+    and with a slow ``zoom`` and a ``long zoom``."""
     base = tmp_path_factory.mktemp("shots")
     return {
         name: (base / name, shoot(base / name, scene, path, moving=name == "mover", zoom=zoom))
@@ -193,6 +193,7 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Tru
             ("wall", "wall", "arc", 1.0),
             ("mover", "cards", "arc", 1.0),
             ("zoom", "cards", "arc", 1.05),
+            ("long zoom", "cards", "arc", 1.4),
         )
     }
 

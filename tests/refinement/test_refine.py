@@ -48,6 +48,7 @@ def test_a_networks_errors_come_down_to_sub_pixel(shots, painted, tmp_path) -> N
     assert document["refinement"]["after_px"] == pytest.approx(report.after_px)
     assert document["note"] == "kept"
     assert any("px" in line for line in recorder.said)
+    assert not any("zooms" in line for line in recorder.said)
 
 
 def test_the_world_stays_and_depth_and_points_follow_the_cameras(shots, painted, tmp_path) -> None:
@@ -224,6 +225,20 @@ def test_a_slow_zoom_is_refined_with_a_focal_length_for_each_frame(shots, painte
     assert report.accepted, report.reason
     assert after.reprojection.median < 0.3
     assert max(abs(frame.focal) for frame in after.frames) < 0.01
+
+
+def test_a_zoom_that_the_engine_took_for_one_lens_is_found(shots, painted, tmp_path) -> None:
+    shot, truth = shots["long zoom"]
+    middle = truth.frames[len(truth.frames) // 2].lens
+    poses = [replace(pose, fx=middle.fx, fy=middle.fy) for pose in painted.disturb(truth, 1.0, 0.05, 1.0)]
+    painted.solve(tmp_path / "r", shot, truth, poses)
+    recorder = painted.Recorder()
+    report = refine(tmp_path / "r", painted.open(shot), recorder)
+    after = evaluate(load_reconstruction(tmp_path / "r"), truth)
+    assert report.accepted, report.reason
+    assert max(abs(frame.focal) for frame in after.frames) < 0.01
+    assert after.reprojection.median < 0.3
+    assert any("The lens zooms" in line for line in recorder.said)
 
 
 def test_a_slow_zoom_that_is_right_is_left_alone(shots, painted, tmp_path) -> None:

@@ -30,7 +30,7 @@ from ..geometry.cameras import camera_center, homogeneous, invert_pose
 from ..geometry.rotations import rotation_vector
 from ..inference.frames import FrameSource
 from ..inference.square_pixels import with_square_pixels
-from .acceptance import is_better, is_no_worse
+from .acceptance import is_better, is_no_worse, is_surely_better
 from .adjustment import Adjusted, Freedom
 from .correspondences import Found, find_correspondences
 from .depth_scale import depth_factors
@@ -51,6 +51,18 @@ TRIALS = 100
 
 WEAK_LENS = 0.002
 """A focal length that the observations leave open by this part (a standard deviation) is called weakly determined."""
+
+FEWEST_TO_ZOOM = 5
+"""With fewer frames, focal lengths of their own explain anything."""
+
+EXPLAINED = 0.25
+"""Working pixels: where half of what was held out is nearer than this to cameras with one lens, whose focal length is
+well determined, too, nobody asks for a zoom. (A zoom can pass for a lens that is far too long, but hardly tells how
+long.)"""
+
+ZOOM_WORTH = 0.3
+"""By what part focal lengths of their own must lower the held-out error: of eight of ten shots by one lens they lower
+it by less than a hundredth, of one by an eighth, of a zoom by two thirds."""
 
 ZOOM_NOTES = ("zooms", "lens_zooms")
 """What the engines call it in their settings."""
@@ -144,7 +156,31 @@ def _refined(
         pairs = overlapping_pairs(reconstruction, views)
         found.correspondences = find_correspondences(source, pairs, views, reconstruction.folder, report)
     refined = refine_views(found.correspondences, given, views, report, known, trusted)
+    if _asks_for_zoom(refined, views, known):
+        apart = views_of(reconstruction.frames, known)
+        try:
+            freed = refine_views(found.correspondences, given, apart, report, replace(known, zooms=True), trusted)
+        except Refusal:
+            freed = refined
+        if _zooms(freed, refined):
+            report.status("The lens zooms: every frame has a focal length of its own.")
+            refined = freed
     return _in_world(refined, views)
+
+
+def _asks_for_zoom(refined: Refined, views: Views, known: Known) -> bool:
+    """Whether cameras with shared lenses leave something open that a zoom might explain."""
+    shared = len(np.unique(views.groups)) < len(views)
+    if known.holds_focal or not shared or refined.adjusted is None or refined.held.sum() < FEWEST_TO_ZOOM:
+        return False
+    weak = refined.focal_deviation is not None and refined.focal_deviation > WEAK_LENS / 2
+    return bool(weak or refined.after.median * np.median(views.scales) > EXPLAINED)
+
+
+def _zooms(freed: Refined, shared: Refined) -> bool:
+    """Whether focal lengths of their own agree so much better that the lens must have zoomed."""
+    enough = freed.after.score < (1 - ZOOM_WORTH) * shared.after.score
+    return enough and is_surely_better(freed.after, shared.after)
 
 
 def _is_said_to_zoom(engine: Mapping[str, Any]) -> bool:
