@@ -15,6 +15,7 @@ from vggt_blender.exchange.known import Known
 from vggt_blender.exchange.messages import JobError
 from vggt_blender.exchange.reconstruction import Frame, Pose, load_reconstruction
 from vggt_blender.geometry.cameras import Lens, camera_center, project
+from vggt_blender.geometry.rotations import rotation_matrix
 from vggt_blender.refinement import refine
 from vggt_blender.refinement.acceptance import agreement, is_better
 from vggt_blender.refinement.correspondences import Correspondences
@@ -154,6 +155,22 @@ def test_a_fixed_lens_stays_and_lost_frames_find_their_place(shots, painted, tmp
     centers = camera_center(np.stack([frame.pose.camera_from_world for frame in result.frames]))
     known = camera_center(np.stack([frame.camera_from_world for frame in truth.frames]))
     assert np.linalg.norm(centers - known, axis=1).max() < 0.15  # the lost frame did not drag the world along
+
+
+def test_frames_that_stand_in_the_wrong_place_are_placed_anew(shots, painted, tmp_path) -> None:
+    """Turned and moved far, the first and the last: adjusted from there they settle where few of their tracks fit."""
+    shot, truth = shots["arc"]
+    poses = painted.disturb(truth, degrees=2.0, shift=0.1, focal=1.05)
+    for k in (0, -1):
+        moved = poses[k].camera_from_world.copy()
+        moved[:, :3] = rotation_matrix(np.radians(-20) * np.array([0.3, 0.9, 0.2])) @ moved[:, :3]
+        moved[:, 3] += -2, 0, 1
+        poses[k] = replace(poses[k], camera_from_world=moved)
+    painted.solve(tmp_path / "r", shot, truth, poses)
+    assert refine(tmp_path / "r", painted.open(shot), painted.Recorder()).accepted
+    after = evaluate(load_reconstruction(tmp_path / "r"), truth)
+    assert max(frame.rotation for frame in after.frames) < 0.05
+    assert max(frame.reprojection for frame in after.frames) < 0.4
 
 
 def test_other_pictures_than_the_reconstructions_are_named(shots, painted, tmp_path) -> None:

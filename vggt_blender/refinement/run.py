@@ -235,11 +235,13 @@ def _align(source: Array, target: Array) -> Similarity:
 
 def _outcome(reconstruction: Reconstruction, refined: Refined, known: Known) -> RefinementReport:
     frames = reconstruction.frames
-    accepted = is_better(refined.after, refined.before)
+    # What took no part has not been solved, and is said to be moved along: it does not speak against the others.
+    after = replace(refined.after, frames=np.where(refined.held, refined.after.frames, np.nan))
+    accepted = is_better(after, refined.before)
     before = views_of(frames)
     views, placed = refined.views, before.placed
     if not accepted and (_contradicts(frames, known) or _pleases_by_hand(refined, placed)):
-        accepted = is_no_worse(refined.after, refined.before)
+        accepted = is_no_worse(after, refined.before)
     carried = tuple(frame.name for k, frame in enumerate(frames) if placed[k] and not refined.held[k])
     ordered = reconstruction.source.kind != "images"
     kind = "a camera that only turns" if refined.adjusted is None else "bundle adjustment"

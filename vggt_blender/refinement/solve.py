@@ -41,6 +41,11 @@ COARSE_TRACKS, FINE_TRACKS = 120, 1200
 PAN_MEDIAN, PAN_MOST = 1.0, 3.0
 """Working pixels that half, and nine tenths, of all observations must stay within for a camera that only turns."""
 
+LEAST_FITTING = 0.25
+"""A frame where fewer of its observations fit than this part stands in the wrong place."""
+
+PLACING_ROUNDS = 2
+
 FLAT = 1.5
 """A scene is a plane where moving every point onto it shifts no more than a tenth of the pixels by more than this."""
 
@@ -165,8 +170,11 @@ def _bundles(
     start = _start(few, held_out, views, found, freedoms[0], trusted)
     for freedom in freedoms:
         adjusted = adjust(many, start, freedom, FINE, trusted)
-        if adjusted.held.sum() >= 2 and not adjusted.held.all():
-            adjusted = adjust(many, place_others(many, adjusted, trusted), freedom, FINE, trusted)
+        for _ in range(PLACING_ROUNDS):
+            settled = _without_strays(many, adjusted)
+            if settled.held.sum() < 2 or settled.held.all():
+                break
+            adjusted = adjust(many, place_others(many, settled, trusted), freedom, FINE, trusted)
         if adjusted.held.sum() < 2 or (adjusted.used.tracks < FEWEST_TRACKS and not by_hand):
             continue
         adjusted = _on_survey(many, adjusted, freedom, held_out, trusted)
@@ -176,6 +184,15 @@ def _bundles(
         yield Refined(
             found_views, adjusted.held, before, after, adjusted, freedom, adjusted.used.tracks, held_out.tracks
         )
+
+
+def _without_strays(many: Observations, adjusted: Adjusted) -> Adjusted:
+    """The same, where frames that most of their own observations contradict have no place and are not held."""
+    count = len(adjusted.views)
+    there, fits = (np.bincount(table.frame, minlength=count) for table in (many, adjusted.used))
+    stray = adjusted.held & (fits < LEAST_FITTING * there)
+    views = replace(adjusted.views, placed=adjusted.views.placed & ~stray)
+    return replace(adjusted, views=views, held=adjusted.held & ~stray)
 
 
 def _on_survey(
