@@ -20,7 +20,11 @@ LEAST_GAIN = 0.02
 """... and by at least so many working pixels: features are as exact as those are large."""
 
 WORSE_FRAME = 1.25
-"""No frame's own error may grow by more than this factor and `LEAST_GAIN`."""
+"""No frame's own error may grow by more than this factor and `LEAST_GAIN`..."""
+
+LIKE_OTHERS = 1.5
+"""... unless it stays within this factor of the usual frame's: among cameras that are far off, a few can be near each
+other by chance."""
 
 FEWEST_IN_FRAME = 15
 
@@ -75,8 +79,11 @@ def is_surely_better(freer: Agreement, stiffer: Agreement) -> bool:
 def is_better(after: Agreement, before: Agreement) -> bool:
     """Whether the cameras after are clearly better, and no single frame pays for it."""
     gain = before.score - after.score
+    judged = after.frames[np.isfinite(after.frames)]
+    usual = np.median(judged) if len(judged) else np.nan
     with np.errstate(invalid="ignore"):
         pays = (after.frames > WORSE_FRAME * before.frames) & (after.frames > before.frames + before.least_gain)
+        pays &= after.frames > LIKE_OTHERS * usual
     return bool(gain > MARGIN * before.score and gain > LEAST_GAIN and after.median < before.median and not pays.any())
 
 
