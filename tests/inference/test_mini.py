@@ -86,7 +86,7 @@ def test_rendered_shots_give_what_its_card_says() -> None:
     assert len(names) >= 12
     rows = []
     for name in names:
-        batch = folder_batch(TRUTH / name, 8, 224)
+        batch = folder_batch(TRUTH / name, 8, model.config.picture_side)
         rows.append(measure(answer(model, batch, torch.float32), batch))
         auc, _, depth = stated(f"`{name}`")
         assert rows[-1]["auc30"] == pytest.approx(auc, abs=0.04), name  # rendered anew, its noise is another

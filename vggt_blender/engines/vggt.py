@@ -83,9 +83,10 @@ def _predictor(job: Job, report: Reporter) -> Predictor:
 
 
 def _longer_side(checkpoint: Path) -> int:
-    """Pixels of the pictures' longer side: what the network was trained with, the released loader's size at most."""
-    encoder = read_config(checkpoint).encoder
-    return TARGET if encoder is None else min(TARGET, encoder.img_size)
+    """Pixels of the pictures' longer side: what suits the network, the released loader's size at most."""
+    config = read_config(checkpoint)
+    trained = TARGET if config.encoder is None else config.encoder.img_size
+    return min(TARGET, config.picture_side or trained)
 
 
 def _read(source: FrameSource, target: int, report: Reporter) -> tuple[list[NetworkPicture], NDArray[np.bool_]]:

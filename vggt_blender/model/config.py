@@ -92,11 +92,13 @@ class VGGTConfig:
     """All sizes of one network. `encoder` None stands for a single convolution; a head that is None is off.
 
     `middle_first` is no size but a habit: the network wants the middle frame first, so that the one with which all
-    others are compared shares as much as possible with them. Of the others' order it knows nothing.
+    others are compared shares as much as possible with them. Of the others' order it knows nothing. So is
+    `picture_side`: the longer side, in pixels, of the pictures that suit it best; 0 for those of its encoder.
     """
 
     patch_size: int = 14
     middle_first: bool = False
+    picture_side: int = 0
     aggregator: AggregatorConfig = field(default_factory=AggregatorConfig)
     encoder: EncoderConfig | None = field(default_factory=EncoderConfig)
     camera: CameraConfig | None = field(default_factory=CameraConfig)
@@ -132,6 +134,7 @@ class VGGTConfig:
         config = cls(
             patch_size=int(description.get("patch_size", 14)),
             middle_first=bool(description.get("middle_first", False)),
+            picture_side=int(description.get("picture_side", 0)),
             aggregator=aggregator,
             encoder=encoder,
             camera=_head(CameraConfig, "camera_head", description),
@@ -148,6 +151,7 @@ class VGGTConfig:
         return {
             "patch_size": self.patch_size,
             "middle_first": self.middle_first,
+            "picture_side": self.picture_side,
             "aggregator": asdict(self.aggregator) | {"patch_embed": "vit" if self.encoder else "conv"},
             "vit": asdict(self.encoder) if self.encoder else None,
             **{name: asdict(head) if head else None for name, head in {**heads, "track_head": self.track}.items()},
@@ -156,6 +160,8 @@ class VGGTConfig:
     def check(self) -> None:
         """Raise ValueError where sizes contradict each other."""
         trunk = self.aggregator
+        if self.picture_side < 0 or self.picture_side % self.patch_size:
+            raise ValueError(f"picture_side {self.picture_side} is no multiple of patch_size {self.patch_size}")
         if self.encoder and self.encoder.embed_dim != trunk.embed_dim:
             raise ValueError(
                 f"vit.embed_dim {self.encoder.embed_dim} and aggregator.embed_dim {trunk.embed_dim} differ"
