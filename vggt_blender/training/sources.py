@@ -84,8 +84,8 @@ def _doubled(config: VGGTConfig) -> VGGTConfig:
     encoder = config.encoder
     if encoder is None or not encoder.stem or config.patch_size % 2 == 0:
         raise JobError("broken", "model.grow: only a network with a stem and patches of an odd size can double them.")
-    twice = {"patch_size": 2 * config.patch_size, "picture_side": 2 * config.picture_side}
-    return replace(config, **twice, encoder=replace(encoder, img_size=2 * encoder.img_size))
+    larger = replace(config, patch_size=2 * config.patch_size, picture_side=2 * config.picture_side)
+    return replace(larger, encoder=replace(encoder, img_size=2 * encoder.img_size))
 
 
 def _grown(weights: dict[str, Tensor]) -> dict[str, Tensor]:
