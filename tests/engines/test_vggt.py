@@ -180,13 +180,17 @@ def test_mixed_sizes_are_centred_and_portrait_is_whole(checkpoint: Path, tmp_pat
         np.testing.assert_allclose(mapped, [[0, 0], [frame.width, frame.height]], atol=1e-6)
 
 
-@pytest.mark.parametrize(("size", "network"), [((640, 360), (126, 224)), ((360, 640), (224, 126))])
-def test_a_small_network_gets_pictures_of_the_size_it_was_trained_with(
-    size: tuple[int, int], network: tuple[int, int], tmp_path: Path
+@pytest.mark.parametrize(
+    ("side", "size", "network"),
+    [(0, (640, 360), (126, 224)), (0, (360, 640), (224, 126)), (252, (640, 360), (140, 252))],
+)
+def test_a_small_network_gets_pictures_of_the_size_it_was_trained_with_or_asks_for(
+    side: int, size: tuple[int, int], network: tuple[int, int], tmp_path: Path
 ) -> None:
     encoder = {"img_size": 224, "embed_dim": 32, "depth": 1, "num_heads": 2}
     aggregator = {**SMALL["aggregator"], "patch_embed": "vit"}
-    config = VGGTConfig.from_dict({**SMALL, "aggregator": aggregator, "vit": encoder, "track_head": None})
+    sizes = {"aggregator": aggregator, "vit": encoder, "track_head": None, "picture_side": side}
+    config = VGGTConfig.from_dict(SMALL | sizes)
     torch.manual_seed(3)
     state = VGGT(config).state_dict()
     state["camera_head.pose_branch.fc2.weight"].zero_()
