@@ -66,13 +66,18 @@ def test_the_loss_of_one_batch_falls_to_a_tenth(tmp_path):
     assert last <= first / 10
 
 
-def test_resuming_gives_the_same_numbers_as_never_stopping(tmp_path):
-    Trainer(config_for(tmp_path / "whole"), ALONE).run()
-    first = Trainer(config_for(tmp_path / "parts"), ALONE)
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_resuming_gives_the_same_numbers_as_never_stopping(kind, tmp_path):
+    whole, parts = (
+        replace(config_for(tmp_path / name), optimizer=OptimizerSection(kind=kind, warmup=2, ema=0.9))
+        for name in ("whole", "parts")
+    )
+    Trainer(whole, ALONE).run()
+    first = Trainer(parts, ALONE)
     for _ in range(3):
         first.step()
     first.save()
-    Trainer(config_for(tmp_path / "parts"), ALONE).run()
+    Trainer(parts, ALONE).run()
     whole, parts = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("whole", "parts"))
     assert whole["position"]["step"] == parts["position"]["step"] == 6
     for section in ("model", "average"):
