@@ -234,6 +234,11 @@ def _worker(_: Arguments) -> int:
     return DONE
 
 
+def _in_words(size: int) -> str:
+    """Bytes as people say them."""
+    return f"{size / 1e9:.1f} GB" if size > 1e9 else f"{size / 1e6:.0f} MB"
+
+
 def _models(options: Arguments) -> int:
     from .inference import catalog
 
@@ -246,8 +251,7 @@ def _models(options: Arguments) -> int:
         print(json.dumps(rows, indent=1))
         return DONE
     for row in rows:
-        size = f"{row['size'] / 1e9:.1f} GB" if row["size"] > 1e9 else f"{row['size'] / 1e6:.0f} MB"
-        print(f"{row['name']}  ({size})")
+        print(f"{row['name']}  ({_in_words(row['size'])})")
         print(f"    licence   {row['licence']}")
         print(f"    page      {row['page']}{'  (gated: needs your own access token)' if row['gated'] else ''}")
         here = row["path"] or f"not on this machine; 'models download {row['name']}' puts it into {row['folder']}"
@@ -267,7 +271,7 @@ def _download(options: Arguments) -> int:
         raise JobError("usage", f"Name the model to download: {', '.join(catalog.CATALOG)}.")
     if options.name in catalog.CATALOG:
         entry = catalog.CATALOG[options.name]
-        print(f"{entry.name}, {entry.size / 1e9:.1f} GB. {entry.licence}. See {entry.page}", file=sys.stderr)
+        print(f"{entry.name}, {_in_words(entry.size)}. {entry.licence}. See {entry.page}", file=sys.stderr)
     as_json = options.messages == "json"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.end_with_input:

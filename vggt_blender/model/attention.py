@@ -49,13 +49,11 @@ class Attention(nn.Module):
         """Keys and values (B, heads, N, C / heads) of tokens `x`, for `forward`'s `context`."""
         return self._context(self.qkv.rows(x, x.shape[-1], 3 * x.shape[-1]), rotation)
 
-    def queries_keys(self, x: Tensor, rotation: Rotation | None, heads: int) -> tuple[Tensor, Tensor]:
-        """Queries and keys (B, heads, N, C / self.heads) of the first `heads` heads, as attention compares them."""
-        width = x.shape[-1]
-        some = heads * width // self.heads
-        queries = self.qkv.rows(x, 0, some).unflatten(-1, (heads, -1))
-        keys = self.qkv.rows(x, width, width + some).unflatten(-1, (heads, -1))
-        return self._place(queries, self.q_norm, rotation), self._place(keys, self.k_norm, rotation)
+    def first_queries_keys(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, N, C / heads) of the first head, as attention compares them."""
+        width, head = x.shape[-1], x.shape[-1] // self.heads
+        queries, keys = (self.qkv.rows(x, first, first + head)[:, :, None] for first in (0, width))
+        return self._place(queries, self.q_norm, rotation)[:, 0], self._place(keys, self.k_norm, rotation)[:, 0]
 
     def _context(self, x: Tensor, rotation: Rotation | None) -> KeysValues:
         keys, values = x.chunk(2, dim=-1)

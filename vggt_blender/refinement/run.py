@@ -149,17 +149,16 @@ def _refined(
     refuse_rolling_shutter(reconstruction.engine)
     if sum(frame.registered for frame in reconstruction.frames) < 2:
         raise Refusal("fewer than two frames are registered.")
-    given, views = (views_of(reconstruction.frames, certain) for certain in (NOTHING, known))
-    if known.holds_focal or not (known.zooms or _is_said_to_zoom(reconstruction.engine)):
-        views = sharing_lenses(views)
+    given, apart = (views_of(reconstruction.frames, certain) for certain in (NOTHING, known))
+    may_share = known.holds_focal or not (known.zooms or _is_said_to_zoom(reconstruction.engine))
+    views = sharing_lenses(apart) if may_share else apart
     if found.correspondences is None:
         pairs = overlapping_pairs(reconstruction, views)
         found.correspondences = find_correspondences(source, pairs, views, reconstruction.folder, report)
     refined = refine_views(found.correspondences, given, views, report, known, trusted)
     if _asks_for_zoom(refined, views, known):
-        apart = views_of(reconstruction.frames, known)
         try:
-            freed = refine_views(found.correspondences, given, apart, report, replace(known, zooms=True), trusted)
+            freed = refine_views(found.correspondences, given, apart, report, known, trusted)
         except Refusal:
             freed = refined
         if _zooms(freed, refined):

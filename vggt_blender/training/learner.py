@@ -83,9 +83,9 @@ class Learner(nn.Module):
         assert self._after is not None
         assert self.readings is not None
         (tokens, rotation), block = self._before, self._block[0]
-        queries, keys = block.attn.queries_keys(block.norm1(tokens), rotation, 1)
-        queries = queries[:, 0].unflatten(1, (frames, -1))[:, :, self.first :].index_select(1, matched)
-        scores = queries.flatten(1, 2) @ keys[:, 0].transpose(-1, -2) * queries.shape[-1] ** -0.5
+        queries, keys = block.attn.first_queries_keys(block.norm1(tokens), rotation)
+        queries = queries.unflatten(1, (frames, -1))[:, :, self.first :].index_select(1, matched)
+        scores = queries.flatten(1, 2) @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5
         patches = self._after.unflatten(1, (frames, -1))[:, :, self.first :].index_select(1, matched).float()
         readings = self.readings(torch_f.layer_norm(patches, patches.shape[-1:]))
         return {"match_scores": scores.unflatten(1, (len(matched), -1)), "readings": readings}

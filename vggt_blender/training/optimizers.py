@@ -28,12 +28,6 @@ _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 """a, b, c of X ← aX + b(XXᵀ)X + c(XXᵀ)²X: singular values from nearly 0 to 1 get near 1 in `_STEPS` rounds (Jordan)."""
 
 
-def make_optimizer(network: nn.Module, settings: OptimizerSection, device: torch.device) -> Optimizer:
-    """The optimizer of the parameters of `network` that learn."""
-    matrices = block_matrices(network) if settings.kind == "muon" else []
-    return Optimizer(network, matrices, settings, fused=device.type == "cuda")
-
-
 def block_matrices(network: nn.Module) -> list[tuple[Tensor, int]]:
     """The matrices of attention and MLPs that learn, and of how many stacked ones each consists: queries, keys and
     values are three."""
@@ -47,11 +41,12 @@ def block_matrices(network: nn.Module) -> list[tuple[Tensor, int]]:
 
 
 class Optimizer:
-    """AdamW, with `Muon` beside it for some matrices; used like one of `torch.optim`."""
+    """Of the parameters of a network that learn: AdamW, with `Muon` beside it where the settings say so; used like one
+    of `torch.optim`."""
 
-    def __init__(
-        self, network: nn.Module, matrices: list[tuple[Tensor, int]], settings: OptimizerSection, *, fused: bool
-    ) -> None:
+    def __init__(self, network: nn.Module, settings: OptimizerSection, *, fused: bool) -> None:
+        """With `fused` kernels, which CUDA and CPU have, a broken step is skipped without being looked at."""
+        matrices = block_matrices(network) if settings.kind == "muon" else []
         chosen = {id(weight) for weight, _ in matrices}
         groups = decayed_groups(network, settings.weight_decay)
         for group in groups:
@@ -108,15 +103,14 @@ class Muon(torch.optim.Optimizer):
             if not state:
                 state["momentum"] = torch.zeros_like(gradient)
             momentum = state["momentum"]
-            size, kept = torch.ones_like(gradient[0, 0, 0]), 1 - rate * group["weight_decay"]
             if self.found_inf is not None:
-                size = 1 - self.found_inf
-                gradient = torch.where(size > 0, gradient, momentum)  # which leaves the momentum as it is
+                gradient = torch.where(self.found_inf > 0, momentum, gradient)  # which leaves the momentum as it is
             momentum.lerp_(gradient, 1 - MOMENTUM)
-            ahead = gradient.lerp(momentum, MOMENTUM)
-            parts = ahead.unflatten(1, (group["parts"], -1))
+            parts = gradient.lerp(momentum, MOMENTUM).unflatten(1, (group["parts"], -1))
             turned = orthogonal(parts) * (rate * LIKE_ADAMW * max(parts.shape[-2:]) ** 0.5)
-            step = (turned.to(gradient).flatten(1, 2) + (1 - kept) * torch.stack(weights)) * size
+            step = turned.to(gradient).flatten(1, 2) + rate * group["weight_decay"] * torch.stack(weights)
+            if self.found_inf is not None:
+                step *= 1 - self.found_inf
             torch._foreach_sub_(weights, list(step.unbind()))
 
 

@@ -35,7 +35,7 @@ from .keeping import (
 from .learner import Draw, Learner
 from .logbook import LOG, Logbook
 from .objective import Parts, heads_to_train, query_points, total_loss
-from .optimizers import make_optimizer
+from .optimizers import Optimizer
 from .processes import Processes, on_signal
 from .replay import Replay
 from .scenes.generator import Batch, sent
@@ -100,7 +100,7 @@ class Trainer:
             self.groups["matching"] = list(self.learner.readings.parameters())
             if config.model.checkpoint:
                 read_matching(Path(config.model.checkpoint), self.learner.readings)
-        self.optimizer = make_optimizer(self.learner, config.optimizer, self.device)
+        self.optimizer = Optimizer(self.learner, config.optimizer, fused=self.device.type == "cuda")
         self.model.checkpoint_blocks(config.run.checkpointing)
         self._resume()
         self.network = processes.wrapped(self.learner)
